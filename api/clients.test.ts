@@ -1,0 +1,151 @@
+/** The unmodified clients that people use, over a real socket. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
+import {
+  CloudHSMV2Client,
+  CloudHsmInvalidRequestException,
+  CloudHsmResourceNotFoundException,
+  CreateClusterCommand,
+  CreateHsmCommand,
+  DescribeClustersCommand,
+  ListTagsCommand,
+  paginateDescribeClusters,
+  TagResourceCommand,
+} from '@aws-sdk/client-cloudhsm-v2'
+import { testApi, type TestApi } from './testing/api.ts'
+
+const run = promisify(execFile)
+let api: TestApi
+let sdk: CloudHSMV2Client
+
+before(async () => {
+  api = await testApi()
+  sdk = new CloudHSMV2Client({
+    endpoint: api.url,
+    region: 'us-east-1',
+    credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
+    maxAttempts: 1,
+  })
+})
+
+after(async () => {
+  sdk.destroy()
+  await api.close()
+})
+
+const SUBNET = 'subnet-0a0a0a0a0a0a0a0a1'
+
+test('the AWS SDK creates, describes and tags a cluster, and reads timestamps as dates', async () => {
+  const { Cluster } = await sdk.send(new CreateClusterCommand({ HsmType: 'hsm2m.medium', SubnetIds: [SUBNET] }))
+  assert.ok(Cluster?.ClusterId)
+  assert.equal(Cluster.State, 'CREATE_IN_PROGRESS')
+  assert.ok(Math.abs((Cluster.CreateTimestamp?.getTime() ?? 0) - Date.now()) < 60_000)
+  await sdk.send(new TagResourceCommand({ ResourceId: Cluster.ClusterId, TagList: [{ Key: 'ümlaut é', Value: 'ß' }] }))
+  const { TagList } = await sdk.send(new ListTagsCommand({ ResourceId: Cluster.ClusterId }))
+  assert.deepEqual(TagList, [{ Key: 'ümlaut é', Value: 'ß' }])
+})
+
+test("the AWS SDK's paginator walks all pages", async () => {
+  await sdk.send(new CreateClusterCommand({ HsmType: 'hsm2m.medium', SubnetIds: [SUBNET] }))
+  const all = await sdk.send(new DescribeClustersCommand({}))
+  const seen: (string | undefined)[] = []
+  for await (const page of paginateDescribeClusters({ client: sdk, pageSize: 1 }, {})) {
+    assert.equal(page.Clusters?.length, 1)
+    seen.push(page.Clusters[0]?.ClusterId)
+  }
+  assert.ok(seen.length >= 2)
+  assert.deepEqual(
+    seen,
+    all.Clusters?.map((cluster) => cluster.ClusterId),
+  )
+})
+
+test('the AWS SDK raises typed errors that carry text and request id', async () => {
+  const nowhere = new CreateHsmCommand({ ClusterId: 'cluster-aaaaaaaaaaa', AvailabilityZone: 'us-east-1a' })
+  await assert.rejects(sdk.send(nowhere), (error) => {
+    assert.ok(error instanceof CloudHsmResourceNotFoundException)
+    assert.match(error.message, /cluster-aaaaaaaaaaa/)
+    assert.match(error.$metadata.requestId ?? '', /^[0-9a-f-]{36}$/)
+    return true
+  })
+  // The SDK checks nothing itself: what is required is missing here.
+  await assert.rejects(
+    sdk.send(new CreateClusterCommand({ HsmType: undefined, SubnetIds: [SUBNET] })),
+    (error) => error instanceof CloudHsmInvalidRequestException && /'hsmType'.*must not be null/.test(error.message),
+  )
+})
+
+const cli = await run('aws', ['--version'])
+  .then(() => undefined)
+  .catch(() => 'the AWS CLI is not installed')
+
+interface Finished {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+async function aws(...args: string[]): Promise<Finished> {
+  return awsAs('test', ...args)
+}
+
+async function awsAs(accessKeyId: string, ...args: string[]): Promise<Finished> {
+  const env = {
+    PATH: process.env['PATH'],
+    HOME: process.env['HOME'],
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: 'test',
+    AWS_DEFAULT_REGION: 'us-east-1',
+    AWS_PAGER: '',
+    AWS_EC2_METADATA_DISABLED: 'true',
+    AWS_MAX_ATTEMPTS: '1',
+  }
+  return run('aws', ['--endpoint-url', api.url, '--output', 'json', ...args], { env })
+    .then(({ stdout, stderr }) => ({ code: 0, stdout, stderr }))
+    .catch((error: unknown) => error as Finished)
+}
+
+test('the AWS CLI creates a cluster with Mode and finds it by filter', { skip: cli ?? false }, async () => {
+  const created = await aws(
+    ...['cloudhsmv2', 'create-cluster', '--hsm-type', 'hsm2m.medium', '--mode', 'NON_FIPS'],
+    ...[
+      '--subnet-ids',
+      SUBNET,
+      '--tag-list',
+      'Key=Owner,Value=cli',
+      '--query',
+      'Cluster.ClusterId',
+      '--output',
+      'text',
+    ],
+  )
+  assert.equal(created.code, 0, created.stderr)
+  const id = created.stdout.trim()
+  const found = await aws('cloudhsmv2', 'describe-clusters', '--filters', `clusterIds=${id},states=CREATE_IN_PROGRESS`)
+  const { Clusters } = JSON.parse(found.stdout) as { Clusters: Record<string, unknown>[] }
+  assert.equal(Clusters.length, 1)
+  assert.equal(Clusters[0]?.['Mode'], 'NON_FIPS')
+  assert.deepEqual(Clusters[0]['TagList'], [{ Key: 'Owner', Value: 'cli' }])
+})
+
+test('the AWS CLI shows the text of a refusal', { skip: cli ?? false }, async () => {
+  const refused = await aws('cloudhsmv2', 'delete-cluster', '--cluster-id', 'cluster-aaaaaaaaaaa')
+  assert.notEqual(refused.code, 0)
+  assert.match(
+    refused.stderr,
+    /\(CloudHsmResourceNotFoundException\).*DeleteCluster operation: Cluster cluster-aaaaaaaaaaa/,
+  )
+})
+
+test('the AWS CLI learns who it is from STS, and that a key is unknown', { skip: cli ?? false }, async () => {
+  const identity = await aws('sts', 'get-caller-identity')
+  assert.deepEqual(JSON.parse(identity.stdout), {
+    UserId: 'test',
+    Account: '000000000000',
+    Arn: 'arn:aws:iam::000000000000:user/test',
+  })
+  const stranger = await awsAs('nobody', 'sts', 'get-caller-identity')
+  assert.match(stranger.stderr, /\(InvalidClientTokenId\).*The security token included in the request is invalid/)
+})

@@ -1,0 +1,101 @@
+/** CreateCluster: asks for a cluster. Asynchronous: it appears as CREATE_IN_PROGRESS, without HSMs. */
+import { invalidRequest, notFound } from '../../provider-schema/errors.ts'
+import { backupIdOf, newClusterId, newSecurityGroupId } from '../../provider-schema/ids.ts'
+import { jobs } from '../../provider-schema/jobs.ts'
+import { LIMITS, type ClusterMode, type HsmType } from '../../provider-schema/limits.ts'
+import type { Backup } from '../../state/backups.ts'
+import type { Access } from '../../state/database.ts'
+import type { Caller } from '../caller.ts'
+import type { ApiPorts } from '../ports.ts'
+import { operation } from './operation.ts'
+import { presentNewCluster } from './present.ts'
+import { placeSubnets } from './subnets.ts'
+import { tagsOf } from './tags.ts'
+
+export const createCluster = operation('CreateCluster', async ({ input, caller, tx, ports, now, audit }) => {
+  const tags = tagsOf(input.TagList ?? [])
+  const retentionDays = daysOf(input.BackupRetentionPolicy?.Value)
+  await tx.accounts.lock(caller.account)
+  const source =
+    input.SourceBackupId === undefined ? undefined : await sourceOf(input.SourceBackupId, tx, caller, ports)
+  const hsmType = offeredType(input.HsmType, ports)
+  const mode = modeFor(hsmType, input.Mode, source)
+  const { vpcId, mapping } = await placeSubnets(tx, caller.account, input.SubnetIds, ports)
+  await requireRoomForCluster(tx, caller, ports)
+  const cluster = await tx.clusters.insert({
+    id: newClusterId(),
+    account: caller.account,
+    hsmType,
+    mode,
+    networkType: input.NetworkType ?? 'IPV4',
+    state: 'CREATE_IN_PROGRESS',
+    subnetMapping: mapping,
+    vpcId,
+    securityGroup: newSecurityGroupId(),
+    retentionDays,
+    sourceBackupId: source?.id ?? null,
+    clusterCertificate: source?.clusterCertificate ?? null,
+    trustAnchor: source?.trustAnchor ?? null,
+    tags,
+    createdAt: now,
+  })
+  await tx.enqueue(jobs.createCluster, { clusterId: cluster.id })
+  await audit(cluster.id)
+  return { Cluster: presentNewCluster(cluster) }
+})
+
+function daysOf(value: string | undefined): number {
+  const { min, max, default: usual } = LIMITS.retentionDays
+  if (value === undefined) return usual
+  const days = Number(value)
+  if (days < min || days > max) {
+    throw invalidRequest(`The backup retention period must be between ${min} and ${max} days, not ${days}.`)
+  }
+  return days
+}
+
+/** The backup to make the cluster from. Held until the transaction ends: nobody deletes it meanwhile. */
+async function sourceOf(idOrArn: string, tx: Access, caller: Caller, ports: ApiPorts): Promise<Backup> {
+  const id = backupIdOf(idOrArn)
+  if (idOrArn.startsWith('arn:')) {
+    const [, , , region, account] = idOrArn.split(':')
+    if (region !== ports.region) {
+      throw invalidRequest(`The backup ${id} is in ${region ?? 'another region'}: copy it to ${ports.region} first.`)
+    }
+    // Nobody can share a backup yet.
+    if (account !== caller.account) throw notFound('Backup', idOrArn)
+  }
+  const backup = await tx.backups.forUpdate(caller.account, id)
+  if (backup.state !== 'READY') throw invalidRequest(`The backup ${id} is ${backup.state}; it must be READY.`)
+  return backup
+}
+
+function offeredType(wanted: string, { offeredHsmTypes }: ApiPorts): HsmType {
+  const offered = offeredHsmTypes.find((type) => type === wanted)
+  // The words of the real service when it closed hsm1.medium (recorded).
+  if (offered === undefined) throw invalidRequest('Provided HsmType is not supported.')
+  return offered
+}
+
+/** A mode is for life: a backup restores into its own mode only. hsm1.medium knows FIPS alone. */
+function modeFor(hsmType: HsmType, wanted: ClusterMode | undefined, source: Backup | undefined): ClusterMode {
+  const mode = wanted ?? source?.mode ?? 'FIPS'
+  if (source && source.mode !== mode) {
+    throw invalidRequest(`The backup ${source.id} is of a cluster in ${source.mode} mode, not ${mode}.`)
+  }
+  if (mode === 'NON_FIPS' && hsmType !== 'hsm2m.medium') {
+    throw invalidRequest('The NON_FIPS mode is available with hsm2m.medium only.')
+  }
+  if (source?.hsmType === 'hsm2m.medium' && hsmType === 'hsm1.medium') {
+    throw invalidRequest(`The backup ${source.id} of an hsm2m.medium cannot be restored to an hsm1.medium.`)
+  }
+  return mode
+}
+
+async function requireRoomForCluster(tx: Access, { account }: Caller, { limits }: ApiPorts): Promise<void> {
+  if ((await tx.clusters.countOf(account)) >= limits.clustersPerAccount) {
+    throw invalidRequest(
+      `This account has the most clusters that it may have in this region: ${limits.clustersPerAccount}.`,
+    )
+  }
+}

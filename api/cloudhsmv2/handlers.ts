@@ -1,0 +1,30 @@
+/** Every operation that is available, by name. */
+import type { OperationName } from '../../provider-schema/operations.ts'
+import type { Handler } from '../aws-json/dispatch.ts'
+import { copyBackupToRegion } from './copy-backup-to-region.ts'
+import { createCluster } from './create-cluster.ts'
+import { createHsm } from './create-hsm.ts'
+import { deleteCluster } from './delete-cluster.ts'
+import { deleteHsm } from './delete-hsm.ts'
+import { describeBackups } from './describe-backups.ts'
+import { describeClusters } from './describe-clusters.ts'
+import { initializeCluster } from './initialize-cluster.ts'
+import { listTags } from './list-tags.ts'
+import { tagResource } from './tag-resource.ts'
+import { untagResource } from './untag-resource.ts'
+
+export const HANDLERS: ReadonlyMap<OperationName, Handler> = new Map(
+  [
+    createCluster,
+    describeClusters,
+    initializeCluster,
+    deleteCluster,
+    createHsm,
+    deleteHsm,
+    describeBackups,
+    copyBackupToRegion,
+    listTags,
+    tagResource,
+    untagResource,
+  ].map((handler) => [handler.name, handler]),
+)

@@ -1,0 +1,50 @@
+/** Whether this API lives, and whether its region can serve. For load balancers, orchestrators and the launcher. */
+import { Router, type Response } from 'express'
+import { AnswerTooLate } from '../aws-json/failures.ts'
+import { COMMON_HEADERS } from '../aws-json/reply.ts'
+import { within } from '../aws-json/within.ts'
+import type { ApiPorts, Readiness } from '../ports.ts'
+
+const READY_MS = 2_000
+
+/** `live`: this process answers. `ready`: 200 when requests can be served, else 503; each with what was looked at. */
+export function health(ports: ApiPorts): Router {
+  const router = Router()
+  router.get('/_strongroom/live', (_request, response) => {
+    send(response, 200, { live: true })
+  })
+  router.get('/_strongroom/ready', async (_request, response) => {
+    const readiness = await readinessOf(ports)
+    send(response, readiness.ready ? 200 : 503, { region: ports.region, ...readiness })
+  })
+  return router
+}
+
+async function readinessOf(ports: ApiPorts): Promise<Readiness> {
+  const [database, others] = await Promise.all([databaseState(ports), otherChecks(ports)])
+  return { ready: database === 'ok' && others.ready, checks: { database, ...others.checks } }
+}
+
+/** Reachable, and in the shape that this version needs: the tables are there. */
+async function databaseState({ database, log }: ApiPorts): Promise<string> {
+  try {
+    await within(READY_MS, () => database.pool.query('select from clusters, graphile_worker._private_jobs limit 0'))
+    return 'ok'
+  } catch (error) {
+    log.debug({ err: error }, 'the database is not ready')
+    return error instanceof AnswerTooLate ? 'does not answer' : 'not reachable or not migrated'
+  }
+}
+
+async function otherChecks({ ready, log }: ApiPorts): Promise<Readiness> {
+  try {
+    return await within(READY_MS, ready)
+  } catch (error) {
+    log.warn({ err: error }, 'readiness could not be told')
+    return { ready: false, checks: { region: 'does not answer' } }
+  }
+}
+
+function send(response: Response, status: number, body: object): void {
+  response.status(status).set(COMMON_HEADERS).json(body)
+}

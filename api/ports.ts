@@ -1,0 +1,83 @@
+/** What the API needs of the world, as interfaces. `infra` implements them and hands them in. */
+import type { Logger } from 'pino'
+import type { AccountId, SubnetId, VpcId } from '../provider-schema/ids.ts'
+import type { HsmType } from '../provider-schema/limits.ts'
+import type { Database } from '../state/database.ts'
+import type { Secret } from './identity/secret.ts'
+
+/** Who holds an access key. */
+export interface AccessKey {
+  readonly accountId: AccountId
+  /** Of the user or role the key belongs to, e.g. `arn:aws:iam::000000000000:user/test`. */
+  readonly principalArn: string
+  /** The same object as long as the secret is the same: keys derived from it are kept by it. */
+  readonly secret: Secret
+}
+
+export interface IdentityPort {
+  /** Undefined when there is no such access key. */
+  find(accessKeyId: string): Promise<AccessKey | undefined>
+}
+
+/** Addresses for a new HSM. */
+export interface ChosenAddress {
+  /** What the API shows. */
+  readonly eniIp: string
+  /** What the process binds. */
+  readonly listenIp: string
+  /** For StateMessage, when the two differ. */
+  readonly note?: string
+}
+
+export interface AddressPort {
+  /**
+   * Picks an address that is not `taken`. A `requested` one is shown whether or not it can be bound here. Throws when
+   * there is none left. It is not reserved: the caller stores it, and asks again when somebody else was faster.
+   */
+  choose(taken: ReadonlySet<string>, requested?: string): Promise<ChosenAddress>
+}
+
+/** A subnet of the configuration: known to every account. */
+export interface ConfiguredSubnet {
+  readonly zone: string
+  readonly vpcId: VpcId
+  /** IPv4 prefix, e.g. `10.0.1.0/24`; where it is known, a requested IpAddress must lie inside. */
+  readonly cidr?: string
+}
+
+/** Soft quotas; the defaults are those of `LIMITS` in provider-schema/limits.ts. */
+export interface Quotas {
+  readonly clustersPerAccount: number
+  readonly hsmsPerAccount: number
+  readonly hsmsPerCluster: number
+}
+
+export interface ApiPorts {
+  /** The region that this API is, e.g. `us-east-1`: requests must be signed for it. */
+  readonly region: string
+  readonly database: Database
+  readonly identity: IdentityPort
+  readonly addresses: AddressPort
+  /** Availability zones of the region in order, e.g. `us-east-1a`. At least one. */
+  readonly zones: readonly string[]
+  readonly configuredSubnets: ReadonlyMap<SubnetId, ConfiguredSubnet>
+  /** What happens to a subnet nobody knows: given a zone and remembered (for local use), or refused. */
+  readonly unknownSubnets: 'assign' | 'refuse'
+  /** HSM types a new cluster may have. hsm1.medium is closed at AWS and has to be asked for. */
+  readonly offeredHsmTypes: readonly HsmType[]
+  /** Regions a backup can be copied to; this one may be among them. */
+  readonly knownRegions: readonly string[]
+  /** 32 random bytes, the same for every API process of the region. */
+  readonly pageTokenKey: Buffer
+  readonly limits: Quotas
+  readonly clock: () => Date
+  readonly log: Logger
+  /** What else must be well before the region is ready; the database is looked at by the API itself. */
+  readonly ready: () => Promise<Readiness>
+}
+
+export interface Readiness {
+  readonly ready: boolean
+  /** What was looked at → `ok`, or what is wrong. Shown to anybody: nothing internal. */
+  readonly checks: Readonly<Record<string, string>>
+}

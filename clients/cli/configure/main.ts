@@ -1,0 +1,3 @@
+import { configureCli } from './program.ts'
+
+process.exitCode = await configureCli(process.argv.slice(2), process.env)

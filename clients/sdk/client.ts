@@ -1,0 +1,170 @@
+/**
+ * The client of a cluster: everything an application may ask of its HSMs, whichever of them answers.
+ *
+ * Requests go to the HSM with the fewest under way; one that an HSM does not answer goes to another if repeating it is
+ * harmless. A login holds on every HSM, also on those that are connected later, until logout or close.
+ */
+import { createHash } from 'node:crypto'
+import { MAX_MESSAGE_BYTES } from '../../workers/hsm/protocol/client-operations.ts'
+import type { SignMechanism } from '../../workers/hsm/protocol/values.ts'
+import { keyCalls, type KeyCalls } from './keys.ts'
+import type { Link, Params, Result, ServerAddress } from './link.ts'
+import { Pool } from './pool.ts'
+import { Requests, type FromHsm } from './requests.ts'
+import { Secret } from './secret.ts'
+import { loadTrust, type TrustSource } from './trust.ts'
+import { userCalls, type UserCalls, type UserName } from './users.ts'
+
+export interface ClientOptions extends TrustSource {
+  /** One HSM's address is enough; with several the client starts also when the first is down. */
+  readonly servers: readonly ServerAddress[]
+  /** Refuse to talk to the HSMs of any other cluster. */
+  readonly clusterId?: string | undefined
+  /** The key-availability check: make and use token keys only when two HSMs hold them (data-plane §6.1). Default true. */
+  readonly requireTwoCopies?: boolean | undefined
+  /** Retrying of throttled requests. Default `standard`. */
+  readonly retry?: 'standard' | 'off' | undefined
+  /** What to be called in the HSM's log. */
+  readonly clientName?: string | undefined
+  /** Milliseconds for TCP, TLS and greeting together. Default 5,000. */
+  readonly connectTimeoutMs?: number | undefined
+  /** Milliseconds for an answer; an HSM that takes longer is given up. Default 30,000. */
+  readonly callTimeoutMs?: number | undefined
+  /** Milliseconds a request waits while no HSM is connected. Default 5,000. */
+  readonly unreachableTimeoutMs?: number | undefined
+  /** Told of connections made and lost; never of anything secret. */
+  readonly log?: ((level: 'info' | 'warn', message: string) => void) | undefined
+}
+
+/** How things stand with one HSM. */
+export interface HsmStatus {
+  readonly hsmId: string | undefined
+  readonly server: ServerAddress
+  readonly connected: boolean
+  readonly loggedIn: boolean
+  readonly error: string | undefined
+}
+
+/**
+ * Connects to a cluster. Throws ClientError: TrustInvalid, CertificateNotTrusted, NoHsmReachable (with every address
+ * and its reason) or WrongCluster. Close the client when done: it holds sockets.
+ */
+export async function createClient(options: ClientOptions): Promise<Client> {
+  const pool = new Pool({
+    servers: options.servers,
+    trust: loadTrust(options),
+    clusterId: options.clusterId,
+    clientName: options.clientName ?? 'strongroom-sdk',
+    connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
+    callTimeoutMs: options.callTimeoutMs ?? 30_000,
+    unreachableTimeoutMs: options.unreachableTimeoutMs ?? 5_000,
+    log: options.log ?? (() => undefined),
+  })
+  try {
+    const first = await pool.start()
+    return new Client(pool, first, options)
+  } catch (error) {
+    await pool.close()
+    throw error
+  }
+}
+
+export class Client {
+  readonly clusterId: string
+  readonly hsmType: string
+  readonly mode: 'FIPS' | 'NON_FIPS'
+  readonly users: UserCalls
+  readonly keys: KeyCalls
+  readonly #pool: Pool
+  readonly #requests: Requests
+
+  constructor(pool: Pool, first: Link, { retry = 'standard', requireTwoCopies = true }: ClientOptions) {
+    this.clusterId = first.hello.clusterId
+    this.hsmType = first.hello.hsmType
+    this.mode = first.hello.mode
+    this.#pool = pool
+    this.#requests = new Requests(pool, { retry, requireTwoCopies })
+    this.users = userCalls(this.#requests)
+    this.keys = keyCalls(this.#requests)
+  }
+
+  /** Who is logged in. */
+  get user(): UserName | undefined {
+    const session = this.#pool.session
+    return session && { username: session.username, role: session.role }
+  }
+
+  /** Every HSM that the client knows of, connected or not. */
+  hsms(): HsmStatus[] {
+    return this.#pool.endpoints.map(({ hsmId, server, link, lastError }) => ({
+      hsmId,
+      server,
+      connected: link?.usable ?? false,
+      loggedIn: link?.session !== undefined,
+      error: (link?.refusal ?? lastError)?.message,
+    }))
+  }
+
+  /** Sets the first admin's password. HsmError AlreadyActivated when the cluster has one. */
+  async activate(password: string): Promise<void> {
+    await this.#requests.any('activate', { password })
+  }
+
+  /** Logs in on every HSM. HsmError LoginFailed or UserLocked; ClientError AlreadyLoggedIn. */
+  async login({ username, role, password }: UserName & { readonly password: string }): Promise<void> {
+    await this.#pool.logIn({ username: username.toLowerCase(), role, password: new Secret(password) })
+  }
+
+  /** Ends the login on every HSM, and with it every session key, and forgets the password. */
+  async logout(): Promise<void> {
+    this.#requests.forgetKeys()
+    await this.#pool.logOut()
+  }
+
+  /** What each HSM says it is. */
+  hsmInfo(): Promise<FromHsm<Result<'hsm-info'>>[]> {
+    return this.#requests.each('hsm-info', {})
+  }
+
+  /** Signs with a private key. A message too long for a request is hashed here and its digest signed (data-plane §4). */
+  async sign(handle: string, mechanism: SignMechanism, data: Uint8Array): Promise<Uint8Array> {
+    const params = { handle, ...hashedIfLong(mechanism, data), ...this.#requests.copies }
+    const { signature } = await this.#requests.withKey('sign', params)
+    return signature
+  }
+
+  /** Whether the signature is the key's over this message. */
+  async verify(handle: string, mechanism: SignMechanism, data: Uint8Array, signature: Uint8Array): Promise<boolean> {
+    const params = { handle, ...hashedIfLong(mechanism, data), signature, ...this.#requests.copies }
+    const { valid } = await this.#requests.withKey('verify', params)
+    return valid
+  }
+
+  /** AES-GCM; the HSM makes the IV. `ciphertext` ends in the tag. */
+  encrypt(request: Omit<Params<'encrypt'>, 'requireTwoCopies'>): Promise<Result<'encrypt'>> {
+    return this.#requests.withKey('encrypt', { ...request, ...this.#requests.copies })
+  }
+
+  /** HsmError DecryptionFailed when the tag does not fit. */
+  async decrypt(request: Omit<Params<'decrypt'>, 'requireTwoCopies'>): Promise<Uint8Array> {
+    const { plaintext } = await this.#requests.withKey('decrypt', { ...request, ...this.#requests.copies })
+    return plaintext
+  }
+
+  /** Random bytes from an HSM, at most 65,536. */
+  async random(length: number): Promise<Uint8Array> {
+    const { bytes } = await this.#requests.any('random', { length })
+    return bytes
+  }
+
+  /** Closes every connection; nothing of the client is left running. Requests under way fail. */
+  async close(): Promise<void> {
+    this.#requests.forgetKeys()
+    await this.#pool.close()
+  }
+}
+
+function hashedIfLong(mechanism: SignMechanism, data: Uint8Array): { mechanism: SignMechanism; data: Uint8Array } {
+  if (data.length <= MAX_MESSAGE_BYTES || mechanism.dataType === 'digest') return { mechanism, data }
+  return { mechanism: { ...mechanism, dataType: 'digest' }, data: createHash(mechanism.hash).update(data).digest() }
+}

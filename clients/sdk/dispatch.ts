@@ -1,0 +1,95 @@
+/** Sends a request to an HSM that can take it, and to another one when the first does not answer. */
+import { ConnectionLost, HsmError, type HsmErrorCode } from '../../workers/hsm/protocol/errors.ts'
+import { backoffMs, pause } from './backoff.ts'
+import { ClientError } from './errors.ts'
+import { addressOf, BUSY_BACKOFF, BUSY_RETRIES, type Link, type Operation, type Params, type Result } from './link.ts'
+import { habitOf } from './operations.ts'
+import type { Pool } from './pool.ts'
+
+/** Connections that may break under one request before it is given up: beyond that the request itself is suspect. */
+const MAX_BROKEN = 5
+
+export interface DispatchOptions<Op extends Operation = Operation> {
+  /** `standard`: throttled requests are tried again, up to three times; `off`: they fail at once (data-plane §6.2). */
+  readonly retry: 'standard' | 'off'
+  /** A deletion that is repeated because its answer was lost, and now finds nothing, was done by the first. */
+  readonly gone?: { readonly code: HsmErrorCode; readonly result: Result<Op> }
+}
+
+/**
+ * Asks any HSM. What an HSM refuses with comes back as its HsmError, except where another HSM or another moment may
+ * answer differently: throttling, a draining HSM, a key that has not reached this HSM yet, a broken connection.
+ */
+export async function ask<Op extends Operation>(
+  pool: Pool,
+  op: Op,
+  params: Params<Op>,
+  { retry, gone }: DispatchOptions<Op>,
+): Promise<Result<Op>> {
+  const habit = habitOf(op)
+  const tried = new Set<Link>()
+  let busy = 0
+  let broken = 0
+  let refusal: HsmError | undefined
+  for (;;) {
+    const fresh = pool.pick(tried, habit.anyone)
+    // Every HSM was asked, and at least one of them answered.
+    if (!fresh && refusal && pool.pick(new Set(), habit.anyone)) throw refusal
+    const link = fresh ?? (await pool.wait(habit.anyone))
+    try {
+      return await link.call(op, params)
+    } catch (error) {
+      if (error instanceof ConnectionLost) {
+        if (!habit.repeatable) throw unknownOutcome(op, link, error)
+        if (++broken > MAX_BROKEN) throw error
+        continue
+      }
+      if (!(error instanceof HsmError)) throw error
+      if (error.code === 'Busy' && retry === 'standard' && busy < BUSY_RETRIES) {
+        await pause(backoffMs(busy++, BUSY_BACKOFF), pool.signal)
+        continue
+      }
+      if (broken > 0 && error.code === gone?.code) return gone.result
+      if (error.code !== 'Draining' && error.code !== 'KeyNotFound') throw error
+      refusal = error
+      tried.add(link)
+    }
+  }
+}
+
+/** Asks one certain HSM, the only one that holds a session key. */
+export async function askOne<Op extends Operation>(
+  pool: Pool,
+  link: Link,
+  op: Op,
+  params: Params<Op>,
+  { retry }: DispatchOptions,
+): Promise<Result<Op>> {
+  for (let busy = 0; ; busy++) {
+    try {
+      return await link.call(op, params)
+    } catch (error) {
+      if (error instanceof ConnectionLost) {
+        throw new ClientError('SessionKeyLost', `the session key died with the connection to ${nameOf(link)}`, {
+          cause: error,
+        })
+      }
+      const throttled = error instanceof HsmError && error.code === 'Busy'
+      if (!throttled || retry === 'off' || busy >= BUSY_RETRIES) throw error
+      await pause(backoffMs(busy, BUSY_BACKOFF), pool.signal)
+    }
+  }
+}
+
+export function nameOf(link: Link): string {
+  return `${link.hello.hsmId} (${addressOf(link.server)})`
+}
+
+function unknownOutcome(op: Operation, link: Link, cause: Error): ClientError {
+  return new ClientError(
+    'OutcomeUnknown',
+    `the connection to HSM ${nameOf(link)} broke before it answered ${op}: it may or may not have been done. ` +
+      'Look before you repeat it',
+    { cause },
+  )
+}

@@ -1,0 +1,37 @@
+/** What the client may do with each operation of the client port when an HSM does not answer or another would do. */
+import type { Operation } from './link.ts'
+
+interface Habit {
+  /**
+   * Whether a request whose answer was lost may be sent again: it changes nothing, or changing it twice is the same as
+   * once. Otherwise the caller is told that the outcome is unknown.
+   */
+  readonly repeatable: boolean
+  /** Asked before login: any connection will do. */
+  readonly anyone?: true
+}
+
+export const HABITS = {
+  hello: { repeatable: true, anyone: true },
+  activate: { repeatable: false, anyone: true },
+  login: { repeatable: true, anyone: true },
+  logout: { repeatable: true },
+  'hsm-info': { repeatable: true, anyone: true },
+  'user-list': { repeatable: true, anyone: true },
+  'user-create': { repeatable: false },
+  'user-delete': { repeatable: true },
+  'user-change-password': { repeatable: true },
+  'key-generate-aes': { repeatable: false },
+  'key-generate-rsa': { repeatable: false },
+  'key-generate-ec': { repeatable: false },
+  'key-find': { repeatable: true },
+  'key-delete': { repeatable: true },
+  'key-public': { repeatable: true },
+  sign: { repeatable: true },
+  verify: { repeatable: true },
+  encrypt: { repeatable: true },
+  decrypt: { repeatable: true },
+  random: { repeatable: true },
+} as const satisfies Record<Operation, Habit>
+
+export const habitOf = (op: Operation): Habit => HABITS[op]

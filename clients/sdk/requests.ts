@@ -1,0 +1,94 @@
+/** How the client's methods reach an HSM: any of them, each of them, or the one that holds a session key. */
+import type { KeyInfo } from '../../workers/hsm/protocol/values.ts'
+import { ask, askOne, type DispatchOptions } from './dispatch.ts'
+import { ClientError } from './errors.ts'
+import type { Link, Operation, Params, Result } from './link.ts'
+import { SETTLE_MS, type Pool } from './pool.ts'
+
+/** An answer of one HSM to a question that each is asked. */
+export interface FromHsm<Answer> {
+  readonly hsmId: string
+  readonly answer: Answer
+}
+
+export class Requests {
+  readonly pool: Pool
+  /** Goes with every request that makes or uses a key. */
+  readonly copies: { readonly requireTwoCopies: boolean }
+  readonly #retry: 'standard' | 'off'
+  /** Session keys, and the connection that each lives and dies with. */
+  readonly #sessionKeys = new Map<string, Link>()
+
+  constructor(pool: Pool, options: { retry: 'standard' | 'off'; requireTwoCopies: boolean }) {
+    this.pool = pool
+    this.copies = { requireTwoCopies: options.requireTwoCopies }
+    this.#retry = options.retry
+  }
+
+  any<Op extends Operation>(op: Op, params: Params<Op>, gone?: DispatchOptions<Op>['gone']): Promise<Result<Op>> {
+    return ask(this.pool, op, params, { retry: this.#retry, ...(gone && { gone }) })
+  }
+
+  /** As `any`, but to the HSM that holds the key when it is a session key. */
+  withKey<Op extends Operation>(
+    op: Op,
+    params: Params<Op> & { readonly handle: string },
+    gone?: DispatchOptions<Op>['gone'],
+  ): Promise<Result<Op>> {
+    const link = this.#sessionKeys.get(params.handle)
+    return link ? askOne(this.pool, link, op, params, { retry: this.#retry }) : this.any(op, params, gone)
+  }
+
+  /**
+   * Makes session keys. All of a client's live on one HSM for as long as that connection lasts, so that one search
+   * finds them all. Nothing is left of them when the connection breaks: no outcome is unknown.
+   */
+  async makeSessionKeys<Op extends Operation>(
+    op: Op,
+    params: Params<Op>,
+    keysOf: (result: Result<Op>) => readonly KeyInfo[],
+  ): Promise<Result<Op>> {
+    const link = this.#sessionHome() ?? (await this.pool.wait())
+    const result = await askOne(this.pool, link, op, params, { retry: this.#retry })
+    for (const { handle, attributes } of keysOf(result)) if (!attributes.token) this.#sessionKeys.set(handle, link)
+    return result
+  }
+
+  /** Searches where the session keys are, if there are any. */
+  async find(params: Params<'key-find'>): Promise<Result<'key-find'>> {
+    const home = this.#sessionHome()
+    if (!home) return this.any('key-find', params)
+    try {
+      return await askOne(this.pool, home, 'key-find', params, { retry: this.#retry })
+    } catch (error) {
+      if (error instanceof ClientError && error.code === 'SessionKeyLost') return this.any('key-find', params)
+      throw error
+    }
+  }
+
+  /** Asks every connected HSM; those that do not answer are left out unless none does. */
+  async each<Op extends Operation>(op: Op, params: Params<Op>): Promise<FromHsm<Result<Op>>[]> {
+    await this.pool.settled(SETTLE_MS)
+    await this.pool.wait(true)
+    const outcomes = await Promise.allSettled(
+      this.pool.links.map(async (link) => ({ hsmId: link.hello.hsmId, answer: await link.call(op, params) })),
+    )
+    const answers = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+    if (answers.length > 0) return answers.sort((a, b) => (a.hsmId < b.hsmId ? -1 : 1))
+    const [failure] = outcomes
+    throw failure?.status === 'rejected' ? failure.reason : this.pool.unreachable()
+  }
+
+  forgetKey(handle: string): void {
+    this.#sessionKeys.delete(handle)
+  }
+
+  forgetKeys(): void {
+    this.#sessionKeys.clear()
+  }
+
+  #sessionHome(): Link | undefined {
+    for (const link of this.#sessionKeys.values()) if (link.usable) return link
+    return undefined
+  }
+}

@@ -1,0 +1,32 @@
+/** What the command line may say, command by command, as commander hands it over. */
+
+export interface DataFlag {
+  readonly data?: string
+}
+export interface UpFlags extends DataFlag {
+  readonly port?: string
+  readonly listen?: string
+  readonly regions?: string
+  readonly config?: string
+  readonly ephemeral?: boolean
+  readonly detach?: boolean
+}
+export interface StatusFlags extends DataFlag {
+  readonly json?: boolean
+}
+export interface LogsFlags extends DataFlag {
+  readonly follow?: boolean
+  readonly lines: string
+  readonly json?: boolean
+}
+export interface DoctorFlags extends DataFlag {
+  readonly port?: string
+}
+export interface RegionFlags extends DataFlag {
+  readonly region: string
+  readonly port?: string
+  readonly listen?: string
+  readonly config?: string
+  readonly peerPort?: string
+  readonly roles: string
+}

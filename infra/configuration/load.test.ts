@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { Trouble } from '../trouble.ts'
+import { DEFAULT_ACCOUNTS } from './configuration.ts'
+import { configuredDatabaseUrl } from './database-url.ts'
+import { dataDirectory, loadConfiguration } from './load.ts'
+
+describe('the configuration', () => {
+  let data: string
+  before(async () => {
+    data = await mkdtemp(join(tmpdir(), 'strongroom-configuration-'))
+  })
+  after(() => rm(data, { recursive: true, force: true }))
+
+  const write = (content: unknown) => writeFile(join(data, 'strongroom.json'), JSON.stringify(content))
+  const refusal = async (flags: object, env: Record<string, string> = {}) => {
+    const error: unknown = await loadConfiguration({ data, ...flags }, env).then(
+      () => undefined,
+      (e: unknown) => e,
+    )
+    assert.ok(error instanceof Trouble)
+    return `${error.message} ${error.mend ?? ''}`
+  }
+
+  test('has a default for everything', async () => {
+    const configuration = await loadConfiguration({ data }, {})
+    assert.equal(configuration.port, 4570)
+    assert.equal(configuration.listen, '127.0.0.1')
+    assert.deepEqual(configuration.regions, ['us-east-1'])
+    assert.deepEqual(configuration.accounts, DEFAULT_ACCOUNTS)
+    assert.equal(configuration.limits.hsmsPerCluster, 28)
+  })
+
+  test('takes the command line before the environment before the file', async () => {
+    await write({ port: 1, unknownSubnets: 'refuse' })
+    assert.equal((await loadConfiguration({ data }, {})).port, 1)
+    assert.equal((await loadConfiguration({ data }, { STRONGROOM_PORT: '2' })).port, 2)
+    const configuration = await loadConfiguration({ data, port: '3' }, { STRONGROOM_PORT: '2' })
+    assert.equal(configuration.port, 3)
+    assert.equal(configuration.unknownSubnets, 'refuse')
+    await write({})
+  })
+
+  test('without a word on regions has those of the data directory, the default first', async () => {
+    for (const name of ['eu-west-1', 'us-east-1', 'ap-south-1', 'something-else']) {
+      await mkdir(join(data, 'regions', name), { recursive: true })
+    }
+    assert.deepEqual((await loadConfiguration({ data }, {})).regions, ['us-east-1', 'ap-south-1', 'eu-west-1'])
+    assert.deepEqual((await loadConfiguration({ data, regions: 'eu-west-1' }, {})).regions, ['eu-west-1'])
+    await rm(join(data, 'regions'), { recursive: true })
+  })
+
+  for (const [what, flags, words] of [
+    ['a port that is none', { port: 'http' }, /port/],
+    ['a port out of range', { port: '70000' }, /port/],
+    ['a region that is none', { regions: 'us-east-1,mars' }, /not a region/],
+    ['no region', { regions: ',' }, /regions/],
+    ['an address that is none', { listen: 'localhost' }, /listen/],
+    ['everybody as listeners, with the default credentials', { listen: '0.0.0.0' }, /default credentials/],
+    ['a file that is not there', { config: '/nonexistent.json' }, /cannot be read/],
+    ['--ephemeral with --data', { ephemeral: true }, /--ephemeral/],
+  ] as const) {
+    test(`refuses ${what}, and names it`, async () => {
+      assert.match(await refusal(flags), words)
+    })
+  }
+
+  test('refuses a member that it does not know, rather than ignore a slip of the pen', async () => {
+    await write({ accuonts: [] })
+    assert.match(await refusal({}), /accuonts/)
+    await write({})
+  })
+
+  test('says of a file that is not JSON no more than that', async () => {
+    await writeFile(join(data, 'strongroom.json'), '{ "accounts": [ { "secret": "hunter2" ')
+    const text = await refusal({})
+    assert.match(text, /is not JSON/)
+    assert.ok(!text.includes('hunter2'))
+    await write({})
+  })
+
+  test('lets a listener be where it likes, with credentials of the operator', async () => {
+    await write({ accounts: [{ id: '123456789012', accessKeys: [{ id: 'AKIDEXAMPLE', secret: 'own' }] }] })
+    assert.equal((await loadConfiguration({ data, listen: '0.0.0.0' }, {})).listen, '0.0.0.0')
+    await write({})
+  })
+
+  test('gives each region a database of its own on the server of the operator', async () => {
+    const urlOf = async (databaseUrl: string, region = {}) => {
+      await write({ region })
+      const configuration = await loadConfiguration({ data }, { STRONGROOM_DATABASE_URL: databaseUrl })
+      return configuredDatabaseUrl(configuration, 'us-east-1')
+    }
+    assert.equal(await urlOf('postgres://u:p@h:5/postgres'), 'postgres://u:p@h:5/strongroom_us_east_1')
+    assert.equal(await urlOf('postgres://u:p@h:5'), 'postgres://u:p@h:5/strongroom_us_east_1')
+    assert.equal(await urlOf('postgres://h/vault?sslmode=require'), 'postgres://h/vault_us_east_1?sslmode=require')
+    const own = { 'us-east-1': { databaseUrl: 'postgres://elsewhere/x' } }
+    assert.equal(await urlOf('postgres://h/vault', own), 'postgres://elsewhere/x')
+    assert.equal(await urlOf(''), undefined)
+  })
+
+  test('lies in the place for application data, unless something else is said', () => {
+    assert.equal(dataDirectory(undefined, { XDG_DATA_HOME: '/share' }), '/share/strongroom')
+    assert.equal(dataDirectory(undefined, { STRONGROOM_DATA: '/there', XDG_DATA_HOME: '/share' }), '/there')
+    assert.equal(dataDirectory('/here', { STRONGROOM_DATA: '/there' }), '/here')
+  })
+})

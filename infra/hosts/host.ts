@@ -1,0 +1,242 @@
+/**
+ * The host agent: runs the HSM processes of one machine. The directories are its only truth, so that it does its work
+ * with the database away: an HSM whose directory is there is to run, until it is removed.
+ *
+ *   <dir>/<hsm id>/            one HSM: configuration, sealed store, keys, log
+ *   <dir>/<hsm id>/removed     it is being removed; what is left of it goes at the next start
+ */
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import type { HsmId } from '../../provider-schema/ids.ts'
+import { HSM_PORTS } from '../../provider-schema/limits.ts'
+import { HSM_FILES, hsmConfig, type HsmConfig } from '../../workers/hsm/config.ts'
+import type { DeviceCertificates, HostPort, HsmToRun } from '../../workers/jobs/ports.ts'
+import { pause, stopped } from '../../workers/jobs/until-stopped.ts'
+import { syncDirectory, writeDurably } from '../files/durable.ts'
+import type { DeviceIssuer } from '../pki/device.ts'
+import type { Fleet } from '../pki/fleet.ts'
+import { endProcess, findProcess, lastWords, runsOn, startProcess } from './hsm-process.ts'
+
+export interface HostOptions {
+  /** Directory of all HSMs of this host. */
+  readonly dir: string
+  readonly fleet: Fleet
+  readonly issuer: DeviceIssuer
+  readonly log: Logger
+}
+
+export interface Host extends HostPort {
+  /** Every HSM there is, and its process if it runs. */
+  list(): Promise<{ readonly hsmId: string; readonly address: string; readonly pid: number | undefined }[]>
+  /** Stops looking after the processes; ends them too, unless they are to run on. */
+  stop(options: { readonly leaveRunning: boolean }): Promise<void>
+}
+
+const REMOVED = 'removed'
+const LOOK_MS = 250
+/** How long a new process may take to show its request, and to listen once it is certified. */
+const START_MS = 20_000
+const END_MS = 6_000
+const FIRST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 5_000
+/** A process that ran this long was well: the next pause is short again. */
+const WELL_MS = 10_000
+
+interface Supervised {
+  pid: number | undefined
+  startedAt: number
+  pauseMs: number
+  nextStart: number
+}
+
+/** Starts looking after the HSMs of a directory: adopts those that run, starts those that do not. */
+export async function startHost(options: HostOptions): Promise<Host> {
+  await mkdir(options.dir, { recursive: true, mode: 0o700 })
+  const host = new HostAgent(options)
+  await host.begin()
+  return host
+}
+
+class HostAgent implements Host {
+  readonly #options: HostOptions
+  readonly #supervised = new Map<string, Supervised>()
+  readonly #stop = new AbortController()
+  #watching: Promise<void> = Promise.resolve()
+
+  constructor(options: HostOptions) {
+    this.#options = options
+  }
+
+  async begin(): Promise<void> {
+    for (const hsmId of await this.#ids()) {
+      if (await exists(join(this.#directory(hsmId), REMOVED))) await this.remove(hsmId)
+      else await this.#adoptOrStart(hsmId)
+    }
+    this.#watching = this.#watch()
+  }
+
+  async ensureRunning(hsm: HsmToRun): Promise<void> {
+    const directory = this.#directory(hsm.id)
+    if (await exists(join(directory, REMOVED))) throw new Error(`${hsm.id} is being removed`)
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    const file = join(directory, HSM_FILES.config)
+    if (!(await exists(file))) await writeDurably(file, JSON.stringify(this.#configOf(hsm)))
+    if (!this.#supervised.has(hsm.id)) await this.#adoptOrStart(hsm.id)
+  }
+
+  async certify(hsm: HsmToRun): Promise<DeviceCertificates> {
+    const directory = this.#directory(hsm.id)
+    const file = (name: string) => join(directory, name)
+    if (!(await exists(file(HSM_FILES.deviceChain)))) {
+      const request = await this.#await(hsm.id, () => readText(file(HSM_FILES.deviceCsr)), 'has made no request')
+      const issued = this.#options.issuer.issueDevice(request, hsm.id)
+      await writeDurably(file(HSM_FILES.providerChain), issued.providerChain)
+      await writeDurably(file(HSM_FILES.deviceChain), issued.deviceChain)
+    }
+    await this.#await(hsm.id, () => findProcess(directory), 'does not listen')
+    const first = async (name: string) => firstCertificate(await readFile(file(name), 'utf8'))
+    return {
+      awsHardwareCertificate: await first(HSM_FILES.providerChain),
+      manufacturerHardwareCertificate: await first(HSM_FILES.deviceChain),
+    }
+  }
+
+  async remove(hsmId: HsmId | string): Promise<void> {
+    const directory = this.#directory(hsmId)
+    if (!(await exists(directory))) return
+    await writeFile(join(directory, REMOVED), '')
+    await syncDirectory(directory)
+    const pid = this.#supervised.get(hsmId)?.pid ?? (await findProcess(directory))
+    this.#supervised.delete(hsmId)
+    if (pid !== undefined) await endProcess(pid, directory, END_MS)
+    await rm(directory, { recursive: true, force: true })
+    await syncDirectory(this.#options.dir)
+  }
+
+  async list() {
+    return Promise.all(
+      (await this.#ids()).map(async (hsmId) => {
+        const { address } = await readConfig(this.#directory(hsmId))
+        return { hsmId, address, pid: await findProcess(this.#directory(hsmId)) }
+      }),
+    )
+  }
+
+  async stop({ leaveRunning }: { readonly leaveRunning: boolean }): Promise<void> {
+    this.#stop.abort()
+    await this.#watching
+    if (leaveRunning) return
+    await stopAll(this.#options.dir)
+  }
+
+  /** Starts again whatever ended, after a pause that grows while it keeps ending. */
+  async #watch(): Promise<void> {
+    while (!stopped(this.#stop.signal)) {
+      for (const [hsmId, entry] of this.#supervised) {
+        if (entry.pid !== undefined && (await runsOn(entry.pid, this.#directory(hsmId)))) continue
+        if (entry.pid !== undefined) await this.#noteEnd(hsmId, entry)
+        if (entry.nextStart <= Date.now() && this.#supervised.has(hsmId) && !stopped(this.#stop.signal)) {
+          await this.#adoptOrStart(hsmId).catch((error: unknown) => {
+            this.#options.log.error({ hsmId, err: error }, 'an HSM process could not be started')
+          })
+        }
+      }
+      await pause(LOOK_MS, this.#stop.signal)
+    }
+  }
+
+  async #noteEnd(hsmId: string, entry: Supervised): Promise<void> {
+    const ranMs = Date.now() - entry.startedAt
+    entry.pid = undefined
+    entry.pauseMs = ranMs > WELL_MS ? FIRST_PAUSE_MS : Math.min(entry.pauseMs * 2, LONGEST_PAUSE_MS)
+    entry.nextStart = Date.now() + entry.pauseMs
+    const words = await lastWords(this.#directory(hsmId))
+    this.#options.log.warn({ hsmId, ranMs, lastWords: words }, 'an HSM process ended; it is started again')
+  }
+
+  async #adoptOrStart(hsmId: string): Promise<void> {
+    const directory = this.#directory(hsmId)
+    const found = await findProcess(directory)
+    const before = this.#supervised.get(hsmId)
+    const { pid } = found === undefined ? await startProcess(directory) : { pid: found }
+    this.#supervised.set(hsmId, {
+      pid,
+      startedAt: Date.now(),
+      pauseMs: before?.pauseMs ?? FIRST_PAUSE_MS,
+      nextStart: 0,
+    })
+    this.#options.log.info({ hsmId, pid }, found === undefined ? 'started an HSM process' : 'adopted an HSM process')
+  }
+
+  /** Waits for something that the process is to do; what it last said stands in the error when it does not. */
+  async #await<Value>(hsmId: string, look: () => Promise<Value | undefined>, complaint: string): Promise<Value> {
+    const end = Date.now() + START_MS
+    while (Date.now() < end && !stopped(this.#stop.signal)) {
+      const found = await look()
+      if (found !== undefined) return found
+      await pause(10, this.#stop.signal)
+    }
+    throw new Error(`${hsmId} ${complaint}: ${await lastWords(this.#directory(hsmId))}`)
+  }
+
+  #configOf(hsm: HsmToRun): HsmConfig {
+    const { fleet } = this.#options
+    return {
+      hsmId: hsm.id,
+      hsmType: hsm.hsmType,
+      address: hsm.listenIp,
+      eniIp: hsm.eniIp,
+      ports: HSM_PORTS,
+      trust: { root: fleet.root, controlCa: fleet.controlCa, manufacturerCa: fleet.manufacturerCa },
+      fleetBackupKeyFile: fleet.backupKeyFile,
+    }
+  }
+
+  async #ids(): Promise<string[]> {
+    return hsmIds(this.#options.dir)
+  }
+
+  #directory(hsmId: string): string {
+    return join(this.#options.dir, hsmId)
+  }
+}
+
+/** Ends every HSM process of a host's directory, whoever started it. The directories stay. */
+export async function stopAll(dir: string): Promise<number> {
+  const ended = await Promise.all(
+    (await hsmIds(dir)).map(async (hsmId) => {
+      const directory = join(dir, hsmId)
+      const pid = await findProcess(directory)
+      if (pid === undefined) return 0
+      await endProcess(pid, directory, END_MS)
+      return 1
+    }),
+  )
+  return ended.reduce<number>((sum, one) => sum + one, 0)
+}
+
+async function hsmIds(dir: string): Promise<string[]> {
+  const entries = await readdir(dir).catch(() => [])
+  return entries.filter((name) => name.startsWith('hsm-'))
+}
+
+async function readConfig(directory: string): Promise<HsmConfig> {
+  return hsmConfig.parse(JSON.parse(await readFile(join(directory, HSM_FILES.config), 'utf8')))
+}
+
+function firstCertificate(pem: string): string {
+  const end = '-----END CERTIFICATE-----\n'
+  return pem.slice(0, pem.indexOf(end) + end.length)
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  return readFile(path, 'utf8').catch(() => undefined)
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}

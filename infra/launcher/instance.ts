@@ -1,0 +1,41 @@
+/** What runs on a data directory, written down by the launcher for `status` and `down`. Holds no secret. */
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { PLACES } from '../places.ts'
+import { identityOf } from '../processes/identity.ts'
+import { livingHolder } from '../processes/lock.ts'
+
+const processRecord = z.object({ pid: z.int().positive(), identity: z.string() })
+export type ProcessRecord = z.infer<typeof processRecord>
+
+const instance = z.object({
+  url: z.string(),
+  version: z.string(),
+  startedAt: z.iso.datetime(),
+  regions: z.record(z.string(), processRecord),
+})
+export type Instance = z.infer<typeof instance>
+
+export async function writeInstance(data: string, content: Instance): Promise<void> {
+  const path = join(data, PLACES.instance)
+  await writeFile(`${path}.new`, JSON.stringify(content, null, 2), { mode: 0o600 })
+  await rename(`${path}.new`, path)
+}
+
+/** The last that was written; its launcher may be gone. */
+export async function readInstance(data: string): Promise<Instance | undefined> {
+  try {
+    return instance.parse(JSON.parse(await readFile(join(data, PLACES.instance), 'utf8')))
+  } catch {
+    return undefined
+  }
+}
+
+export const removeInstance = (data: string) => rm(join(data, PLACES.instance), { force: true })
+
+/** The launcher that has a data directory now. */
+export const livingLauncher = (data: string) => livingHolder(join(data, PLACES.lock))
+
+/** Whether it is the process that was written down, and not a later one with its number. */
+export const isSame = async ({ pid, identity }: ProcessRecord) => (await identityOf(pid)) === identity

@@ -1,0 +1,13 @@
+/** How the parties of a fleet are named in certificates: one URI each, and nothing else is looked at. */
+import type { TLSSocket } from 'node:tls'
+
+export const hsmUri = (hsmId: string) => `urn:strongroom:hsm:${hsmId}`
+export const controlUri = (name: string) => `urn:strongroom:control:${name}`
+/** What a region calls itself to other regions. */
+export const regionControlName = (region: string) => `region:${region}`
+
+/** The URI of the peer's certificate; undefined when it has none, or names besides it. */
+export function peerUri(socket: TLSSocket): string | undefined {
+  // A name that could be mistaken for two is quoted by Node, and no name of ours needs that.
+  return /^URI:(urn:strongroom:[a-zA-Z0-9:._-]+)$/.exec(socket.getPeerX509Certificate()?.subjectAltName ?? '')?.[1]
+}

@@ -1,0 +1,73 @@
+/** The API of a region on its port. */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createApi } from '../../api/app.ts'
+import type { ApiPorts, ConfiguredSubnet } from '../../api/ports.ts'
+import type { SubnetId, VpcId } from '../../provider-schema/ids.ts'
+import { addressBlock, addressPool } from '../hosts/addresses.ts'
+import { configuredIdentity } from './identity.ts'
+import { pageTokenKey } from './places.ts'
+import type { RegionContext } from './region.ts'
+import type { RegionSettings } from './settings.ts'
+
+export interface ApiPart {
+  readonly port: number
+  stop(): Promise<void>
+}
+
+/** What is under way at a stop may take this long. */
+const CLOSE_MS = 5_000
+
+export async function startApi(context: RegionContext): Promise<ApiPart> {
+  const { settings, checks } = context
+  const ports: ApiPorts = {
+    region: settings.region,
+    database: context.database,
+    identity: configuredIdentity(settings.accounts),
+    addresses: addressPool(await addressBlock(context.places.addresses)),
+    zones: settings.zones,
+    configuredSubnets: subnetsOf(settings),
+    unknownSubnets: settings.unknownSubnets,
+    offeredHsmTypes: settings.offeredHsmTypes,
+    knownRegions: settings.knownRegions,
+    pageTokenKey: await pageTokenKey(context.places),
+    limits: settings.limits,
+    clock: () => new Date(),
+    log: context.log,
+    ready: () =>
+      Promise.resolve({
+        ready: [...checks.values()].every((each) => each === 'ok'),
+        checks: Object.fromEntries(checks),
+      }),
+  }
+  const server = createServer(createApi(ports))
+  server.headersTimeout = 15_000
+  server.requestTimeout = 60_000
+  // Longer than the front door keeps a connection that nobody uses, so that it never writes to one that we just closed.
+  server.keepAliveTimeout = 120_000
+  server.maxConnections = 4_096
+  server.listen(settings.listen.port, settings.listen.host)
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    stop: async () => {
+      const closed = once(server, 'close')
+      server.close()
+      server.closeIdleConnections()
+      const timer = setTimeout(() => server.closeAllConnections(), CLOSE_MS)
+      await closed
+      clearTimeout(timer)
+    },
+  }
+}
+
+/** The schema of the configuration has looked at the ids. */
+function subnetsOf({ subnets }: RegionSettings): ReadonlyMap<SubnetId, ConfiguredSubnet> {
+  return new Map(
+    Object.entries(subnets).map(([id, { zone, vpc, cidr }]) => [
+      id as SubnetId,
+      { zone, vpcId: vpc as VpcId, ...(cidr === undefined ? {} : { cidr }) },
+    ]),
+  )
+}

@@ -1,0 +1,100 @@
+/** The working part of a region: job worker, HSM host, and the listener for other regions. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { startJobWorker, type JobWorker } from '../../workers/jobs/worker.ts'
+import { openBackupStore, type BackupStore } from '../backup-store/directory-store.ts'
+import { startHost } from '../hosts/host.ts'
+import { hsmPort } from '../management.ts'
+import { issueControl } from '../pki/control.ts'
+import { loadDeviceIssuer } from '../pki/device.ts'
+import { regionControlName } from '../pki/names.ts'
+import { takeLock } from '../processes/lock.ts'
+import { regionClient } from '../regions/client.ts'
+import { copyReceiver, sweepLostCopies } from '../regions/receive-copies.ts'
+import { serveRegions } from '../regions/server.ts'
+import { Trouble } from '../trouble.ts'
+import { hostId } from './places.ts'
+import type { RegionContext } from './region.ts'
+
+export interface JobsPart {
+  readonly peerPort: number
+  stop(options: { readonly leaveHsms: boolean }): Promise<void>
+}
+
+/** HSMs that one machine runs; each idles in some 80 MiB. */
+const CAPACITY = 256
+const SWEEP_MS = 60_000
+
+export async function startJobs(context: RegionContext): Promise<JobsPart> {
+  const { settings, places, fleet, database, log, checks } = context
+  checks.set('hsms', 'are being looked for')
+  const lock = await takeLock(places.jobsLock)
+  if ('heldBy' in lock) {
+    throw new Trouble(`Process ${lock.heldBy.pid} runs the HSMs of ${settings.region} in ${places.dir} already.`, {
+      mend: 'Stop it, or use another --data.',
+    })
+  }
+  const [identity, issuer, backups, id] = await Promise.all([
+    issueControl(fleet, regionControlName(settings.region)),
+    loadDeviceIssuer(fleet),
+    openBackupStore(places.backups),
+    hostId(places),
+  ])
+  const host = await startHost({ dir: places.hsms, fleet, issuer, log })
+  checks.set('hsms', 'ok')
+  const listener = await serveRegions({
+    ...settings.peerListen,
+    identity,
+    fleet,
+    receiver: copyReceiver(database, backups, log),
+    log,
+  })
+  const regions = regionClient({
+    region: settings.region,
+    peers: () => new Map(Object.entries(context.peers())),
+    identity,
+    fleet,
+  })
+  checks.set('jobs', 'are starting')
+  let worker: JobWorker | undefined
+  const working = context.prepared.then(() => {
+    worker = startJobWorker({
+      name: id,
+      database,
+      databaseUrl: settings.databaseUrl,
+      ports: { hosts: host, hsms: hsmPort(identity, fleet), backups, regions },
+      log,
+      host: { id, zones: settings.zones, capacity: CAPACITY },
+    })
+    checks.set('jobs', 'ok')
+  })
+  working.catch(() => undefined)
+  const sweeping = sweep(context, backups)
+  return {
+    peerPort: listener.port,
+    stop: async ({ leaveHsms }) => {
+      await working.catch(() => undefined)
+      // With the database away it would wait for it; what it holds is released when it is next started.
+      await Promise.race([worker?.stop(), sleep(8_000, undefined, { ref: false })])
+      regions.close()
+      await listener.close()
+      await sweeping
+      await host.stop({ leaveRunning: leaveHsms })
+      await lock.release()
+    },
+  }
+}
+
+/** Now and then gives up copies whose source was never heard of again. */
+async function sweep({ database, prepared, log, signal }: RegionContext, backups: BackupStore): Promise<void> {
+  try {
+    await prepared
+    for (;;) {
+      await sleep(SWEEP_MS, undefined, { signal })
+      await sweepLostCopies(database, backups).catch((error: unknown) => {
+        log.warn({ err: error }, 'looking for lost copies failed')
+      })
+    }
+  } catch {
+    // Only the signal ends it.
+  }
+}

@@ -1,0 +1,59 @@
+/** What lies where in a region's directory, and the small things kept there. */
+import { randomBytes } from 'node:crypto'
+import { link, mkdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeDurably } from '../files/durable.ts'
+import { PLACES } from '../places.ts'
+import { codeOf } from '../trouble.ts'
+
+export interface RegionPlaces {
+  readonly dir: string
+  /** Directories of the HSMs that this machine runs for the region. */
+  readonly hsms: string
+  readonly backups: string
+  /** Block of loopback addresses. */
+  readonly addresses: string
+  /** Held by the process that runs the HSMs. */
+  readonly jobsLock: string
+}
+
+export function regionPlaces(data: string, region: string): RegionPlaces {
+  const dir = join(data, PLACES.regions, region)
+  return {
+    dir,
+    hsms: join(dir, 'hsms'),
+    backups: join(dir, 'backups'),
+    addresses: join(dir, 'addresses.json'),
+    jobsLock: join(dir, 'jobs.lock'),
+  }
+}
+
+export async function makeRegionDirectory(places: RegionPlaces): Promise<void> {
+  await mkdir(places.dir, { recursive: true, mode: 0o700 })
+}
+
+/** This machine's name among the hosts of the region; random, and the same for ever. */
+export async function hostId(places: RegionPlaces): Promise<string> {
+  return (await once(join(places.dir, 'host-id'), () => `host-${randomBytes(8).toString('hex')}`)).trim()
+}
+
+/** Key of the API's page tokens. */
+export async function pageTokenKey(places: RegionPlaces): Promise<Buffer> {
+  return Buffer.from(await once(join(places.dir, 'page-token.key'), () => randomBytes(32).toString('hex')), 'hex')
+}
+
+/** The content of a file that is made once, whoever comes first. */
+async function once(path: string, make: () => string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+  }
+  const draft = `${path}.${randomBytes(4).toString('hex')}`
+  await writeDurably(draft, make())
+  await link(draft, path).catch((error: unknown) => {
+    if (codeOf(error) !== 'EEXIST') throw error
+  })
+  await rm(draft)
+  return readFile(path, 'utf8')
+}

@@ -1,0 +1,93 @@
+/**
+ * One region: its API, its job worker, its HSM host and its ear for other regions, put together. Here the parts meet;
+ * none of them knows another but through its ports.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { openDatabase, type Database } from '../../state/database.ts'
+import { PLACES } from '../places.ts'
+import { openFleet, type Fleet } from '../pki/fleet.ts'
+import { join } from 'node:path'
+import { startApi, type ApiPart } from './api-part.ts'
+import { startJobs, type JobsPart } from './jobs-part.ts'
+import { makeRegionDirectory, regionPlaces, type RegionPlaces } from './places.ts'
+import { prepareDatabase } from './prepare-database.ts'
+import type { Peers, RegionSettings } from './settings.ts'
+
+/** What all parts of a region share. */
+export interface RegionContext {
+  readonly settings: RegionSettings
+  readonly places: RegionPlaces
+  readonly fleet: Fleet
+  readonly database: Database
+  readonly log: Logger
+  /** Resolves once the database has the shape of this version. */
+  readonly prepared: Promise<void>
+  readonly peers: () => Peers
+  /** What is not well at this moment, for the readiness; each part adds its own. */
+  readonly checks: Map<string, string>
+  readonly signal: AbortSignal
+}
+
+export interface Region {
+  readonly apiPort: number | undefined
+  readonly peerPort: number | undefined
+  /** Where the other regions are from now on. */
+  setPeers(peers: Peers): void
+  /** Lets what is under way end. HSM processes run on, or end too. */
+  stop(options: { readonly leaveHsms: boolean }): Promise<void>
+}
+
+/** Starts the roles of a region. Resolves when they listen; the database may come later. */
+export async function startRegion(settings: RegionSettings, log: Logger): Promise<Region> {
+  const stopping = new AbortController()
+  const places = regionPlaces(settings.data, settings.region)
+  await makeRegionDirectory(places)
+  const fleet = await openFleet(join(settings.data, PLACES.fleet))
+  const database = openDatabase({
+    url: settings.databaseUrl,
+    connections: 20,
+    onConnectionError: (error) => log.warn({ err: error }, 'a connection to the database broke; it is made anew'),
+  })
+  let { peers } = settings
+  const checks = new Map([['migrations', 'are being applied']])
+  const prepared = prepareDatabase(settings.databaseUrl, log, stopping.signal).then(() => {
+    checks.set('migrations', 'ok')
+  })
+  // Whoever waits for it hears of it; a stop before is no failure.
+  prepared.catch(() => undefined)
+  const context: RegionContext = {
+    settings,
+    places,
+    fleet,
+    database,
+    log,
+    prepared,
+    peers: () => peers,
+    checks,
+    signal: stopping.signal,
+  }
+  let api: ApiPart | undefined
+  let jobs: JobsPart | undefined
+  const stop = async (leaveHsms: boolean) => {
+    stopping.abort()
+    await api?.stop()
+    await jobs?.stop({ leaveHsms })
+    await Promise.race([database.close(), sleep(3_000, undefined, { ref: false })])
+  }
+  try {
+    ;[api, jobs] = await Promise.all([
+      settings.roles.includes('api') ? startApi(context) : undefined,
+      settings.roles.includes('jobs') ? startJobs(context) : undefined,
+    ])
+  } catch (error) {
+    await stop(true)
+    throw error
+  }
+  return {
+    apiPort: api?.port,
+    peerPort: jobs?.peerPort,
+    setPeers: (next) => (peers = next),
+    stop: ({ leaveHsms }) => stop(leaveHsms),
+  }
+}

@@ -1,0 +1,243 @@
+/**
+ * The tables of one region. Numbered SQL files beside this one are generated from it (`npm run migration`) and never
+ * edited afterwards; `migrate.ts` applies them.
+ *
+ * No column holds a key, a password or a PIN. Certificates and certificate requests are public.
+ */
+import { sql } from 'drizzle-orm'
+import {
+  bigint,
+  boolean,
+  check,
+  customType,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  text,
+  timestamp,
+  uniqueIndex,
+} from 'drizzle-orm/pg-core'
+import type {
+  AccountId,
+  BackupId,
+  ClusterId,
+  CopyId,
+  EniId,
+  HsmId,
+  SecurityGroupId,
+  SubnetId,
+  VpcId,
+} from '../provider-schema/ids.ts'
+import type { ClusterMode, HsmType, NetworkType } from '../provider-schema/limits.ts'
+import {
+  BACKUP_STATES,
+  CLUSTER_STATES,
+  COPY_STATES,
+  HSM_STATES,
+  TRANSITIONAL_STATES,
+} from '../provider-schema/states.ts'
+import type { BackupState, ClusterState, CopyState, HsmState } from '../provider-schema/states.ts'
+
+/** Milliseconds are all the API shows; more would make a timestamp that was read unequal to the one that was stored. */
+const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' })
+
+/** Byte-wise order, so that keyset pages do not depend on the server's locale. */
+const idText = customType<{ data: string }>({ dataType: () => 'text collate "C"' })
+
+const stateIn = (column: string, states: readonly string[]) =>
+  sql.raw(`${column} in (${states.map((state) => `'${state}'`).join(', ')})`)
+
+/**
+ * Progress of the transition that a row is in: the step to run next (null: the first), and until when it may
+ * take. All null when the row rests.
+ */
+const progress = {
+  step: text('step'),
+  deadline: instant('deadline'),
+  /** What went wrong in the last attempt of the step, for the log and for StateMessage at the deadline. */
+  stepError: text('step_error'),
+}
+
+export const clusters = pgTable(
+  'clusters',
+  {
+    id: idText('id').$type<ClusterId>().primaryKey(),
+    account: text('account').$type<AccountId>().notNull(),
+    hsmType: text('hsm_type').$type<HsmType>().notNull(),
+    mode: text('mode').$type<ClusterMode>().notNull(),
+    networkType: text('network_type').$type<NetworkType>().notNull(),
+    state: text('state').$type<ClusterState>().notNull(),
+    stateMessage: text('state_message'),
+    ...progress,
+    /** Availability zone → subnet. */
+    subnetMapping: jsonb('subnet_mapping').$type<Record<string, SubnetId>>().notNull(),
+    vpcId: text('vpc_id').$type<VpcId>().notNull(),
+    securityGroup: text('security_group').$type<SecurityGroupId>().notNull(),
+    retentionDays: integer('retention_days').notNull(),
+    sourceBackupId: text('source_backup_id').$type<BackupId>(),
+    clusterCsr: text('cluster_csr'),
+    hsmCertificate: text('hsm_certificate'),
+    awsHardwareCertificate: text('aws_hardware_certificate'),
+    manufacturerHardwareCertificate: text('manufacturer_hardware_certificate'),
+    clusterCertificate: text('cluster_certificate'),
+    trustAnchor: text('trust_anchor'),
+    tags: jsonb('tags').$type<Record<string, string>>().notNull().default({}),
+    /** Number of the newest signed list of members; rises whenever an HSM joins or leaves. */
+    membershipEpoch: integer('membership_epoch').notNull().default(0),
+    createdAt: instant('created_at').notNull(),
+    deletedAt: instant('deleted_at'),
+  },
+  (table) => [
+    check('clusters_state', stateIn('state', CLUSTER_STATES)),
+    index('clusters_by_account').on(table.account, table.id),
+    index('clusters_in_transition').on(table.state).where(stateIn('state', TRANSITIONAL_STATES.cluster)),
+  ],
+)
+
+export const hsms = pgTable(
+  'hsms',
+  {
+    id: idText('id').$type<HsmId>().primaryKey(),
+    clusterId: idText('cluster_id')
+      .$type<ClusterId>()
+      .notNull()
+      .references(() => clusters.id),
+    account: text('account').$type<AccountId>().notNull(),
+    hsmType: text('hsm_type').$type<HsmType>().notNull(),
+    availabilityZone: text('availability_zone').notNull(),
+    subnetId: text('subnet_id').$type<SubnetId>().notNull(),
+    eniId: text('eni_id').$type<EniId>().notNull(),
+    /** The address the API shows: the one that was asked for, else the one it listens on. */
+    eniIp: text('eni_ip').notNull(),
+    /** The address the process binds. */
+    listenIp: text('listen_ip').notNull(),
+    state: text('state').$type<HsmState>().notNull(),
+    stateMessage: text('state_message'),
+    ...progress,
+    hostId: text('host_id'),
+    /** In the signed list of members: set when it has joined, cleared before it is removed. */
+    member: boolean('member').notNull().default(false),
+    /** The backup that the present transition makes or restores. */
+    backupId: text('backup_id').$type<BackupId>(),
+    createdAt: instant('created_at').notNull(),
+    deletedAt: instant('deleted_at'),
+  },
+  (table) => [
+    check('hsms_state', stateIn('state', HSM_STATES)),
+    index('hsms_by_cluster').on(table.clusterId),
+    index('hsms_by_host').on(table.hostId),
+    uniqueIndex('hsms_listen_ip')
+      .on(table.listenIp)
+      .where(sql`${table.deletedAt} is null`),
+    uniqueIndex('hsms_eni_ip')
+      .on(table.eniIp)
+      .where(sql`${table.deletedAt} is null`),
+    index('hsms_in_transition').on(table.state).where(stateIn('state', TRANSITIONAL_STATES.hsm)),
+  ],
+)
+
+export const backups = pgTable(
+  'backups',
+  {
+    id: idText('id').$type<BackupId>().primaryKey(),
+    account: text('account').$type<AccountId>().notNull(),
+    /** Of a copy: the cluster of the source. It need not exist in this region, nor any more. */
+    clusterId: idText('cluster_id').$type<ClusterId>().notNull(),
+    hsmType: text('hsm_type').$type<HsmType>().notNull(),
+    mode: text('mode').$type<ClusterMode>().notNull(),
+    state: text('state').$type<BackupState>().notNull(),
+    ...progress,
+    neverExpires: boolean('never_expires').notNull().default(false),
+    createdAt: instant('created_at').notNull(),
+    copiedAt: instant('copied_at'),
+    /** When it will be gone for good; set in PENDING_DELETION only. */
+    deleteAt: instant('delete_at'),
+    sourceRegion: text('source_region'),
+    sourceBackup: text('source_backup').$type<BackupId>(),
+    sourceCluster: text('source_cluster').$type<ClusterId>(),
+    /** The source's name for the copy that made this row: announcing it twice makes one row. */
+    copyId: text('copy_id').$type<CopyId>(),
+    /** Bytes, and BLAKE3 of them in hexadecimal; known from READY on (of a copy: from the start). */
+    size: bigint('size', { mode: 'number' }),
+    digest: text('digest'),
+    /** Of the cluster it was taken of: a cluster made from this backup shows them from its first answer on. */
+    clusterCertificate: text('cluster_certificate'),
+    trustAnchor: text('trust_anchor'),
+    tags: jsonb('tags').$type<Record<string, string>>().notNull().default({}),
+  },
+  (table) => [
+    check('backups_state', stateIn('state', BACKUP_STATES)),
+    index('backups_by_account').on(table.account, table.createdAt, table.id),
+    index('backups_by_cluster').on(table.clusterId, table.createdAt),
+    uniqueIndex('backups_copy_id').on(table.copyId),
+    index('backups_in_transition').on(table.state).where(stateIn('state', TRANSITIONAL_STATES.backup)),
+  ],
+)
+
+/** Copies to other regions that this region sends. */
+export const copies = pgTable(
+  'copies',
+  {
+    id: idText('id').$type<CopyId>().primaryKey(),
+    account: text('account').$type<AccountId>().notNull(),
+    backupId: idText('backup_id')
+      .$type<BackupId>()
+      .notNull()
+      .references(() => backups.id),
+    destinationRegion: text('destination_region').notNull(),
+    tags: jsonb('tags').$type<Record<string, string>>().notNull(),
+    state: text('state').$type<CopyState>().notNull(),
+    stateMessage: text('state_message'),
+    ...progress,
+    destinationBackup: text('destination_backup').$type<BackupId>(),
+    createdAt: instant('created_at').notNull(),
+  },
+  (table) => [
+    check('copies_state', stateIn('state', COPY_STATES)),
+    index('copies_in_transition').on(table.state).where(stateIn('state', TRANSITIONAL_STATES.copy)),
+  ],
+)
+
+/** Where a subnet lies: configured, or assigned when it was first named, and kept. */
+export const subnets = pgTable('subnets', {
+  id: text('id').$type<SubnetId>().primaryKey(),
+  account: text('account').$type<AccountId>().notNull(),
+  availabilityZone: text('availability_zone').notNull(),
+  vpcId: text('vpc_id').$type<VpcId>().notNull(),
+  /** IPv4 prefix, where it is known. */
+  cidr: text('cidr'),
+})
+
+/** Machines that run HSM processes. */
+export const hosts = pgTable('hosts', {
+  id: text('id').primaryKey(),
+  /** Availability zones it serves; a machine that plays a whole region serves all of them. */
+  zones: jsonb('zones').$type<string[]>().notNull(),
+  /** HSMs it may run. */
+  capacity: integer('capacity').notNull(),
+  heartbeatAt: instant('heartbeat_at').notNull(),
+})
+
+/** Job worker processes that are alive, and the ids under which graphile-worker locks jobs for them. */
+export const jobWorkers = pgTable('job_workers', {
+  id: text('id').primaryKey(),
+  workerIds: jsonb('worker_ids').$type<string[]>().notNull(),
+  heartbeatAt: instant('heartbeat_at').notNull(),
+})
+
+/** Who asked what of which resource, and how it ended. Append-only. */
+export const audit = pgTable(
+  'audit',
+  {
+    seq: bigint('seq', { mode: 'number' }).primaryKey().generatedAlwaysAsIdentity(),
+    at: instant('at').notNull(),
+    requestId: text('request_id').notNull(),
+    account: text('account').$type<AccountId>().notNull(),
+    principal: text('principal').notNull(),
+    operation: text('operation').notNull(),
+    resource: text('resource'),
+    sourceIp: text('source_ip'),
+  },
+  (table) => [index('audit_by_resource').on(table.resource, table.seq)],
+)

@@ -1,0 +1,118 @@
+/** Backups: typed access to their rows. */
+import { and, asc, desc, eq, inArray, isNotNull, ne, or, sql, type SQL } from 'drizzle-orm'
+import { backups } from '../migrations/schema.ts'
+import { notFound } from '../provider-schema/errors.ts'
+import type { AccountId, BackupId, ClusterId, CopyId } from '../provider-schema/ids.ts'
+import type { BackupState } from '../provider-schema/states.ts'
+import { changeState, deadlineOf, findRow, TRANSITION_SECONDS, type Change } from './change-state.ts'
+import type { Sql } from './database.ts'
+
+export type Backup = typeof backups.$inferSelect
+
+export interface BackupQuery {
+  readonly account: AccountId
+  readonly ids?: readonly string[]
+  readonly sourceBackupIds?: readonly string[]
+  readonly clusterIds?: readonly string[]
+  readonly states?: readonly BackupState[]
+  readonly neverExpires?: boolean
+  /** Leave out backups that are gone. */
+  readonly exceptDeleted?: boolean
+  readonly ascending: boolean
+  /** Only what comes after this one in the order asked for: the last of the page before. */
+  readonly after?: { readonly createdAt: Date; readonly id: string }
+  readonly limit: number
+}
+
+export const backupsIn = (db: Sql) => ({
+  find: (id: BackupId) => findRow(db, 'backup', id),
+
+  findByCopy: async (copyId: CopyId): Promise<Backup | undefined> => {
+    const [row] = await db.select().from(backups).where(eq(backups.copyId, copyId))
+    return row
+  },
+
+  /** Copies from other regions that did not arrive in time. */
+  lostCopies: (): Promise<Backup[]> =>
+    db
+      .select()
+      .from(backups)
+      .where(
+        and(
+          eq(backups.state, 'CREATE_IN_PROGRESS'),
+          isNotNull(backups.copyId),
+          sql`${backups.copiedAt} < now() - make_interval(secs => ${TRANSITION_SECONDS.copy * 2})`,
+        ),
+      ),
+
+  /** Locks a backup. Throws CloudHsmResourceNotFoundException when the account has none of that id, or it is deleted. */
+  forUpdate: async (account: AccountId, id: string): Promise<Backup> => {
+    const [row] = await db
+      .select()
+      .from(backups)
+      .where(and(eq(backups.id, id as BackupId), eq(backups.account, account)))
+      .for('update')
+    if (!row || row.state === 'DELETED') throw notFound('Backup', id)
+    return row
+  },
+
+  insert: async (backup: typeof backups.$inferInsert): Promise<Backup> => {
+    const [row] = await db
+      .insert(backups)
+      .values({ ...backup, deadline: deadlineOf('backup', backup.state) })
+      .returning()
+    if (!row) throw new Error('the backup was not inserted')
+    return row
+  },
+
+  changeState: (id: BackupId, change: Change<'backup'>) => changeState(db, 'backup', id, change),
+
+  /** Columns other than the state. */
+  update: async (id: BackupId, set: Partial<Omit<Backup, 'id' | 'state'>>): Promise<void> => {
+    await db.update(backups).set(set).where(eq(backups.id, id))
+  },
+
+  /** The newest READY backup of a cluster that was made in this region. */
+  newestReady: async (clusterId: ClusterId): Promise<Backup | undefined> => {
+    const [row] = await db
+      .select()
+      .from(backups)
+      .where(and(eq(backups.clusterId, clusterId), eq(backups.state, 'READY'), sql`${backups.copyId} is null`))
+      .orderBy(desc(backups.createdAt), desc(backups.id))
+      .limit(1)
+    return row
+  },
+
+  /** One page, newest first unless asked otherwise. */
+  page: (query: BackupQuery): Promise<Backup[]> => {
+    const direction = query.ascending ? asc : desc
+    return db
+      .select()
+      .from(backups)
+      .where(matching(query))
+      .orderBy(direction(backups.createdAt), direction(backups.id))
+      .limit(query.limit)
+  },
+})
+
+function matching(query: BackupQuery): SQL | undefined {
+  const { after } = query
+  const beyond = query.ascending ? sql.raw('>') : sql.raw('<')
+  return and(
+    eq(backups.account, query.account),
+    query.ids ? inArray(backups.id, [...query.ids] as BackupId[]) : undefined,
+    query.sourceBackupIds ? inArray(backups.sourceBackup, [...query.sourceBackupIds] as BackupId[]) : undefined,
+    query.clusterIds
+      ? or(
+          inArray(backups.clusterId, [...query.clusterIds] as ClusterId[]),
+          inArray(backups.sourceCluster, [...query.clusterIds] as ClusterId[]),
+        )
+      : undefined,
+    query.states ? inArray(backups.state, [...query.states]) : undefined,
+    query.neverExpires === undefined ? undefined : eq(backups.neverExpires, query.neverExpires),
+    query.exceptDeleted ? ne(backups.state, 'DELETED') : undefined,
+    after
+      ? sql`(${backups.createdAt}, ${backups.id}) ${beyond} (${after.createdAt.toISOString()}::timestamptz, ${after.id})`
+      : undefined,
+  )
+}

@@ -1,0 +1,27 @@
+/** Puts a job into the queue, in the same transaction as the rows that make it necessary. */
+import { sql } from 'drizzle-orm'
+import type { JobSpec } from '../provider-schema/jobs.ts'
+import type { Sql } from './database.ts'
+
+/**
+ * Attempts that the queue itself makes when a job dies without having said why. Steps that fail are repeated by the
+ * transition until its deadline and do not count.
+ */
+const MAX_ATTEMPTS = 25
+
+export const enqueueIn =
+  (db: Sql) =>
+  async <Payload>(
+    job: JobSpec<Payload>,
+    payload: Payload,
+    { delayMs = 0 }: { delayMs?: number } = {},
+  ): Promise<void> => {
+    await db.execute(sql`
+      select graphile_worker.add_job(
+        ${job.name},
+        payload => ${JSON.stringify(job.payload.parse(payload))}::json,
+        job_key => ${job.key(payload)},
+        max_attempts => ${MAX_ATTEMPTS},
+        run_at => now() + make_interval(secs => ${delayMs / 1000})
+      )`)
+  }

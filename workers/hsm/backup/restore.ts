@@ -1,0 +1,85 @@
+/** Filling a blank HSM from a backup. */
+import { open } from 'node:fs/promises'
+import {
+  decodeIdentity,
+  encodeIdentity,
+  IDENTITY_PATH,
+  newMaskingKey,
+  type IdentityRecord,
+} from '../identity/cluster-identity.ts'
+import { HsmError } from '../protocol/errors.ts'
+import type { RecordStore } from '../vault/record-store.ts'
+import { digestOf } from './digest.ts'
+import { invalid } from './format.ts'
+import { readBackup, type OpenedBackup } from './read-backup.ts'
+
+export interface RestoreOptions {
+  readonly path: string
+  /** As announced by the control plane. */
+  readonly size: number
+  readonly digest: string
+  readonly fleetBackupKeyFile: string
+  readonly store: RecordStore
+  /** What the cluster is to be, whatever cluster the backup is of. */
+  readonly cluster: Pick<IdentityRecord, 'clusterId' | 'hsmType' | 'mode'>
+  /** Called when the whole backup has proved good, before the first record is taken over. */
+  readonly verified: () => Promise<void>
+}
+
+/**
+ * Reads a backup twice: once to check all of it, once to take its records over. The identity comes last, so that an HSM
+ * is blank until it is whole. Cluster key pair and certificate are the backup's; the masking key is new. Throws
+ * BackupInvalid, nothing changed then.
+ */
+export async function restoreBackup(options: RestoreOptions): Promise<IdentityRecord> {
+  const { path, cluster, store } = options
+  const file = await open(path, 'r')
+  let backup: OpenedBackup | undefined
+  try {
+    const found = await digestOf(file)
+    if (found.size !== options.size) throw invalid(`has ${found.size} bytes instead of ${options.size}`)
+    if (found.digest !== options.digest) throw invalid('does not have the digest that was announced')
+    backup = await readBackup(file, options.fleetBackupKeyFile)
+    if (backup.about.mode !== cluster.mode) {
+      throw invalid(`was made in ${backup.about.mode} mode and the cluster is in ${cluster.mode} mode`)
+    }
+    const kept = await identityIn(backup)
+    await options.verified()
+    for await (const records of backup.records()) {
+      const others = records.filter((record) => record.path !== IDENTITY_PATH)
+      if (others.length > 0) await store.apply(others)
+    }
+    const { clusterKey, csr, clusterCertificate, trustAnchor } = kept
+    const identity: IdentityRecord = {
+      ...cluster,
+      maskingKey: newMaskingKey(),
+      clusterKey,
+      csr,
+      ...(clusterCertificate !== undefined && { clusterCertificate }),
+      ...(trustAnchor !== undefined && { trustAnchor }),
+    }
+    await store.write([{ path: IDENTITY_PATH, value: encodeIdentity(identity) }])
+    return identity
+  } finally {
+    backup?.close()
+    await file.close()
+  }
+}
+
+/** Reads the backup to its end and gives the cluster identity in it. */
+async function identityIn(backup: OpenedBackup): Promise<IdentityRecord> {
+  let identity: IdentityRecord | undefined
+  for await (const records of backup.records()) {
+    for (const { path, value } of records) if (path === IDENTITY_PATH) identity = decodeOrRefuse(value)
+  }
+  if (!identity) throw invalid('holds no cluster')
+  return identity
+}
+
+function decodeOrRefuse(value: Uint8Array): IdentityRecord {
+  try {
+    return decodeIdentity(value)
+  } catch (cause) {
+    throw cause instanceof HsmError ? cause : invalid('is damaged: its cluster identity cannot be read', cause)
+  }
+}

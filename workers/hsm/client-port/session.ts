@@ -1,0 +1,53 @@
+/** What belongs to one client connection: who logged in on it, and the session keys made on it. */
+import { authorize, type Caller } from '../policy/roles.ts'
+import type { ClientOperations } from '../protocol/client-operations.ts'
+import { HsmError } from '../protocol/errors.ts'
+import type { PortConnection } from '../server/port-server.ts'
+import type { SessionScope } from '../vault/held-key.ts'
+import type { Keys } from '../vault/keys.ts'
+import type { Users } from '../vault/users.ts'
+
+export interface Session extends SessionScope {
+  /** Whether `hello` was said. */
+  greeted: boolean
+  loggingIn: boolean
+  caller: Caller | undefined
+}
+
+export type ClientConnection = PortConnection<Session>
+
+export const newSession = (): Session => ({
+  greeted: false,
+  loggingIn: false,
+  caller: undefined,
+  handles: new Set(),
+})
+
+/** Lets the operation through or throws, before anything of it is looked at. For operations anyone may ask for. */
+export function admit(operation: keyof ClientOperations, { users }: { users: Users }, { context }: ClientConnection) {
+  requireHello(operation, context)
+  return authorize(operation, context.caller, users.activated)
+}
+
+/** As `admit`, for operations that need a login: gives who it is. */
+export function admitCaller(
+  operation: keyof ClientOperations,
+  hsm: { users: Users },
+  connection: ClientConnection,
+): Caller {
+  const caller = admit(operation, hsm, connection)
+  if (!caller) throw new HsmError('NotAuthenticated', `${operation} needs a login`)
+  return caller
+}
+
+/** Ends a login: nobody is logged in, and the session's keys are gone. */
+export function endLogin(connection: ClientConnection, keys: Keys): void {
+  connection.context.caller = undefined
+  keys.endSession(connection.context)
+  connection.distrust()
+}
+
+function requireHello(operation: string, session: Session): void {
+  if (session.greeted || operation === 'hello') return
+  throw new HsmError('InvalidRequest', 'the first request of a connection is hello')
+}

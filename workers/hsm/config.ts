@@ -1,0 +1,35 @@
+/**
+ * What an HSM process is told at its start: one JSON file in its directory, written by the host that runs it.
+ * It holds no secret; secrets lie in files of mode 0600 whose paths stand here.
+ */
+import { z } from 'zod'
+
+/** Names of the files in an HSM's directory that the host and the HSM share. */
+export const HSM_FILES = {
+  /** This configuration. Written by the host. */
+  config: 'hsm.json',
+  /** The device key's certificate request (PEM). Written by the HSM when it has no certificate. */
+  deviceCsr: 'device.csr',
+  /** The device certificate by the manufacturer CA, then that CA (PEM). Written by the host; the HSM waits for it. */
+  deviceChain: 'device.pem',
+  /** The same key certified by the provider CA, then that CA (PEM). Written by the host before `deviceChain`. */
+  providerChain: 'provider.pem',
+  /** `{ pid, startedAt, version }`, written by the HSM once it listens; removed when it stops by itself. */
+  running: 'running.json',
+  /** Standard output and error of the process. */
+  log: 'hsm.log',
+} as const
+
+export const hsmConfig = z.strictObject({
+  hsmId: z.string(),
+  hsmType: z.string(),
+  /** The address to listen on, and what the API shows for it. */
+  address: z.string(),
+  eniIp: z.string(),
+  ports: z.strictObject({ client: z.number(), peer: z.number(), management: z.number() }),
+  /** Trust, as PEM: control CA for the management port, manufacturer CA for peers, the root for everything else. */
+  trust: z.strictObject({ root: z.string(), controlCa: z.string(), manufacturerCa: z.string() }),
+  /** Path of the fleet backup key: 32 bytes, mode 0600. */
+  fleetBackupKeyFile: z.string(),
+})
+export type HsmConfig = z.infer<typeof hsmConfig>

@@ -1,0 +1,158 @@
+/** An HSM: its parts put together, started and stopped in the right order. */
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { serveClients } from './client-port/serve.ts'
+import { HSM_FILES, hsmConfig, type HsmConfig } from './config.ts'
+import { clusterIdentity, type ClusterIdentity } from './identity/cluster-identity.ts'
+import { deviceIdentity } from './identity/device.ts'
+import { writeWhole } from './identity/files.ts'
+import { stayDrained } from './management-port/drain.ts'
+import { phaseOf } from './management-port/managed-hsm.ts'
+import { serveManagement } from './management-port/serve.ts'
+import { Membership } from './replication/membership.ts'
+import { systemClock } from './replication/clock.ts'
+import { peerConnector, servePeers } from './replication/peer-port.ts'
+import { Replicator } from './replication/replicator.ts'
+import { lockDirectory } from './server/directory-lock.ts'
+import { Keys } from './vault/keys.ts'
+import { openSealedStore } from './vault/sealed-store.ts'
+import { sealKeyOf } from './vault/seal.ts'
+import { Users } from './vault/users.ts'
+
+/** How long requests under way may take to finish at a stop, in milliseconds. */
+const STOP_GRACE_MS = 5_000
+/** As above, for what the control plane asked for. */
+const MANAGEMENT_GRACE_MS = 1_000
+/** Of each request while joining: a member may be busy with others that join. */
+const JOIN_CALL_TIMEOUT_MS = 30_000
+
+export interface HsmOptions {
+  readonly directory: string
+  /** Of the software. */
+  readonly version: string
+  readonly log: Logger
+  /** Ends the wait for the device certificate. */
+  readonly signal: AbortSignal
+  /** Called when the HSM was zeroised: it is to be stopped, and never to be started again. */
+  readonly onZeroised: () => void
+}
+
+export interface RunningHsm {
+  readonly config: HsmConfig
+  /** Finishes requests under way, then closes everything. */
+  stop(): Promise<void>
+}
+
+/** What is to be undone at a stop, or when a later step of the start fails: last first. */
+type Cleanup = () => Promise<unknown>
+
+/** Starts the HSM of a directory; resolves when it listens. Throws when something it needs is not as it must be. */
+export async function startHsm(options: HsmOptions): Promise<RunningHsm> {
+  const cleanups: Cleanup[] = []
+  const stop = async () => {
+    for (const cleanup of cleanups.splice(0).reverse()) {
+      // What cannot be closed must not keep the rest open.
+      await cleanup().catch((error: unknown) => options.log.error({ err: error }, 'not stopped in order'))
+    }
+  }
+  try {
+    const config = await start(options, (cleanup) => cleanups.push(cleanup))
+    return { config, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function start(
+  { directory, version, log, signal, onZeroised }: HsmOptions,
+  atStop: (cleanup: Cleanup) => unknown,
+): Promise<HsmConfig> {
+  const config = await readConfig(directory)
+  const lock = await lockDirectory(directory)
+  atStop(() => lock.release())
+  const running = join(directory, HSM_FILES.running)
+  // Left behind by a process that was killed.
+  await rm(running, { force: true })
+
+  const sealKey = await sealKeyOf(directory)
+  const store = await openSealedStore({ directory, sealKey, hsmId: config.hsmId })
+  sealKey.fill(0)
+  atStop(() => store.close())
+  const device = await deviceIdentity({ directory, config, local: store.local, signal })
+  const identity = clusterIdentity(store)
+  const membership = new Membership(store.local, config.trust.controlCa)
+  const peering = { config, device, membership, log }
+  const connect = peerConnector(peering)
+  const replicator = await Replicator.start({
+    hsmId: config.hsmId,
+    store,
+    identity,
+    membership,
+    connect,
+    clock: systemClock,
+    log,
+  })
+  atStop(() => replicator.stop())
+
+  const hsmType = () => identity.current?.hsmType ?? config.hsmType
+  const keys: Keys = new Keys({ store, replication: replicator, hsmType, userExists: (name) => users.has(name) })
+  const users: Users = new Users({
+    store,
+    replication: replicator,
+    hsmType,
+    ownsKeys: (name) => keys.ownsKeys(name),
+    onDeleted: (name) => clients.endLoginsOf(name),
+  })
+  const phase = () => phaseOf({ identity, activated: () => users.activated })
+
+  const peers = await servePeers({ ...peering, store, identity, replicator })
+  atStop(() => peers.close())
+  const clients = await serveClients(
+    { config, version, log, users, keys, replication: replicator, cluster: () => clusterFacts(identity), phase },
+    identity.clientTls ?? device.tls,
+  )
+  // Before the first client comes in.
+  stayDrained({ store, clients })
+  atStop(() => clients.close(STOP_GRACE_MS))
+  identity.onChange(() => {
+    if (identity.clientTls) clients.setSecureContext(identity.clientTls)
+  })
+  const management = await serveManagement({
+    directory,
+    config,
+    version,
+    log,
+    store,
+    device,
+    identity,
+    membership,
+    peers: replicator,
+    connect: peerConnector(peering, JOIN_CALL_TIMEOUT_MS),
+    clients,
+    zeroised: onZeroised,
+    counts: () => ({ keys: keys.count, users: users.count, sessions: clients.sessions }),
+    activated: () => users.activated,
+  })
+  atStop(() => management.close(MANAGEMENT_GRACE_MS))
+
+  const startedAt = new Date().toISOString()
+  await writeWhole(running, JSON.stringify({ pid: process.pid, startedAt, version }))
+  atStop(() => rm(running, { force: true }))
+  log.info({ hsmId: config.hsmId, address: config.address, phase: phase() }, 'HSM is up')
+  return config
+}
+
+async function readConfig(directory: string): Promise<HsmConfig> {
+  const path = join(directory, HSM_FILES.config)
+  try {
+    return hsmConfig.parse(JSON.parse(await readFile(path, 'utf8')))
+  } catch (cause) {
+    throw new Error(`${path} is not a configuration of an HSM`, { cause })
+  }
+}
+
+function clusterFacts({ current }: ClusterIdentity) {
+  return current && { clusterId: current.clusterId, hsmType: current.hsmType, mode: current.mode }
+}

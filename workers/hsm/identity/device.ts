@@ -1,0 +1,101 @@
+/**
+ * Who an HSM is: a device key that it made itself and that never leaves it, certified by the manufacturer CA and by the
+ * provider CA. The device certificate serves TLS on the peer and management ports and signs the HsmCertificate.
+ */
+import { createPrivateKey, generateKeyPairSync, X509Certificate, type KeyObject } from 'node:crypto'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { HSM_FILES, type HsmConfig } from '../config.ts'
+import type { RecordStore } from '../vault/record-store.ts'
+import { makeRequest, samePublicKey } from './certificate.ts'
+import { readIfThere, writeWhole } from './files.ts'
+import { certificatesOf, hsmOf, hsmUri, issued } from './trust.ts'
+
+/** Name of the device key among what the store keeps for this HSM alone. */
+const DEVICE_KEY = 'device/key'
+/** How long between two looks for the certificate: often at first, when a host is about to bring it. */
+const SOON_MS = 20
+const LATER_MS = 250
+const SOON_FOR_MS = 10_000
+
+export interface Device {
+  readonly hsmId: string
+  readonly key: KeyObject
+  /** Issued by the manufacturer CA. */
+  readonly certificate: X509Certificate
+  /** What TLS wants: the key and the chain up to the manufacturer CA, PEM. */
+  readonly tls: { readonly key: string; readonly cert: string }
+}
+
+/** A certificate chain of the device does not fit the device: the message says which file and why. */
+export class DeviceCertificateWrong extends Error {}
+
+/**
+ * The device identity of an HSM directory. Makes the device key at the first start; while there is no certificate for it,
+ * leaves a request in `device.csr` and waits for the host to bring `provider.pem` and `device.pem`. Throws
+ * DeviceCertificateWrong when they are not for this HSM, and the signal's reason when it fires.
+ */
+export async function deviceIdentity(options: {
+  readonly directory: string
+  readonly config: Pick<HsmConfig, 'hsmId' | 'trust'>
+  readonly local: RecordStore['local']
+  readonly signal: AbortSignal
+}): Promise<Device> {
+  const { directory, config, signal } = options
+  const key = await deviceKey(options.local)
+  const paths = {
+    device: join(directory, HSM_FILES.deviceChain),
+    provider: join(directory, HSM_FILES.providerChain),
+  }
+  const since = performance.now()
+  for (let requested = false; ;) {
+    const device = await readIfThere(paths.device)
+    const provider = await readIfThere(paths.provider)
+    if (device !== undefined && provider !== undefined) {
+      checkChain(paths.provider, provider, key, config)
+      const certificate = checkChain(paths.device, device, key, config)
+      return { hsmId: config.hsmId, key, certificate, tls: { key: pemOf(key), cert: device } }
+    }
+    if (!requested) {
+      const request = makeRequest({ subject: [['CN', config.hsmId]], key, uri: hsmUri(config.hsmId) })
+      await writeWhole(join(directory, HSM_FILES.deviceCsr), request)
+      requested = true
+    }
+    await sleep(performance.now() - since < SOON_FOR_MS ? SOON_MS : LATER_MS, undefined, { signal })
+  }
+}
+
+async function deviceKey(local: RecordStore['local']): Promise<KeyObject> {
+  const kept = local.get(DEVICE_KEY)
+  if (kept) return createPrivateKey({ key: Buffer.from(kept), format: 'der', type: 'pkcs8' })
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  await local.put(DEVICE_KEY, privateKey.export({ format: 'der', type: 'pkcs8' }))
+  return privateKey
+}
+
+/** The first certificate of a chain, if it certifies this HSM's key and the chain leads to the fleet root. */
+function checkChain(
+  path: string,
+  chain: string,
+  key: KeyObject,
+  { hsmId, trust }: Pick<HsmConfig, 'hsmId' | 'trust'>,
+): X509Certificate {
+  const wrong = (why: string) => new DeviceCertificateWrong(`${path}: ${why}`)
+  const certificates = certificatesOf(chain)
+  const [certificate] = certificates
+  if (!samePublicKey(certificate.publicKey, key)) throw wrong('the certificate is for another key')
+  if (hsmOf(certificate) !== hsmId) throw wrong(`the certificate is not for ${hsmId}`)
+  if (!certificate.ca) throw wrong('the certificate may not sign the HsmCertificate')
+  const line = [...certificates, new X509Certificate(trust.root)]
+  for (const [i, link] of line.entries()) {
+    const issuer = line[i + 1]
+    if (issuer && !link.raw.equals(issuer.raw) && !issued(issuer, link)) {
+      throw wrong('the chain does not lead to the root of the fleet')
+    }
+  }
+  return certificate
+}
+
+function pemOf(key: KeyObject): string {
+  return key.export({ format: 'pem', type: 'pkcs8' })
+}

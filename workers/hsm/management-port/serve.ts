@@ -1,0 +1,55 @@
+/** The management port: the control plane's way in, and no one else's. */
+import { X509Certificate } from 'node:crypto'
+import { callersFrom, controlOf, peerIssuedBy } from '../identity/trust.ts'
+import { HsmError } from '../protocol/errors.ts'
+import { managementOperations } from '../protocol/management-operations.ts'
+import { servePort, type PortServer } from '../server/port-server.ts'
+import { BackupSpool } from '../backup/spool.ts'
+import { backupHandlers, restoreHandlers } from './backup.ts'
+import { drainHandlers, stayDrained } from './drain.ts'
+import { foundHandlers } from './found.ts'
+import { healthHandlers } from './health.ts'
+import type { ManagedHsm } from './managed-hsm.ts'
+import { joinHandlers } from './join.ts'
+import { membershipHandlers } from './membership.ts'
+import { oneAtATime } from './one-at-a-time.ts'
+import { zeroiseHandlers } from './zeroise.ts'
+
+/** The part of the control plane at the other end of a connection. */
+export interface ControlCaller {
+  readonly name: string
+}
+
+/** Listens on the management port. Throws what listening throws. */
+export async function serveManagement(hsm: ManagedHsm): Promise<PortServer<ControlCaller>> {
+  const { config, device, log } = hsm
+  const controlCa = new X509Certificate(config.trust.controlCa)
+  // What changes which cluster this HSM belongs to.
+  const exclusive = oneAtATime()
+  const spool = await BackupSpool.open(hsm.directory)
+  stayDrained(hsm)
+  return servePort({
+    name: 'management',
+    host: config.address,
+    port: config.ports.management,
+    tls: { ...device.tls, ...callersFrom(config.trust.root, config.trust.controlCa) },
+    operations: managementOperations,
+    handlers: {
+      ...healthHandlers(hsm),
+      ...foundHandlers(hsm, exclusive),
+      ...membershipHandlers(hsm),
+      ...joinHandlers(hsm, exclusive),
+      ...backupHandlers(hsm, spool),
+      ...restoreHandlers(hsm, spool, exclusive),
+      ...drainHandlers(hsm),
+      ...zeroiseHandlers(hsm),
+    },
+    limits: { maxConnections: 64 },
+    log,
+    onConnect(socket) {
+      const name = controlOf(peerIssuedBy(controlCa, socket))
+      if (name === undefined) throw new HsmError('PermissionDenied', 'the caller is not of the control plane')
+      return { name }
+    },
+  })
+}

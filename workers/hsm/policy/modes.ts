@@ -1,0 +1,33 @@
+/**
+ * What a cluster's mode refuses (data-plane reference §4.1). FIPS mode is an algorithm policy of this software; it is
+ * not a certificate.
+ */
+import type { ClusterMode } from '../../../provider-schema/limits.ts'
+import { HsmError } from '../protocol/errors.ts'
+import type { HashName } from '../protocol/values.ts'
+
+/** Bits of security of a digest in a signature: NIST SP 800-57 part 1 rev. 5, table 3. SHA-1 as AWS prints it. */
+export const DIGEST_STRENGTH = {
+  sha1: 80,
+  sha224: 112,
+  sha256: 128,
+  sha384: 192,
+  sha512: 256,
+} as const satisfies Record<HashName, number>
+
+/** Bits of security of a curve: NIST SP 800-57 part 1 rev. 5, table 2. */
+export const CURVE_STRENGTH = { 'P-256': 128, 'P-384': 192 } as const
+export type CurveName = keyof typeof CURVE_STRENGTH
+
+/**
+ * In FIPS mode an ECDSA signature needs a digest at least as strong as the curve (FIPS 186-5 §6.1.1). Throws
+ * MechanismInvalid in AWS's words. Verifying is not restricted.
+ */
+export function requireEcdsaDigest(mode: ClusterMode, hash: HashName, curve: CurveName): void {
+  if (mode !== 'FIPS' || DIGEST_STRENGTH[hash] >= CURVE_STRENGTH[curve]) return
+  throw new HsmError(
+    'MechanismInvalid',
+    `invalid mechanism: Digest security strength (${DIGEST_STRENGTH[hash]}) is weaker than the key security strength ` +
+      `(${CURVE_STRENGTH[curve]}); in FIPS mode ECDSA needs a hash as strong as the curve (FIPS 186-5 section 6.1.1)`,
+  )
+}

@@ -1,0 +1,62 @@
+/** Who may ask for what (data-plane reference §1.2), one row for each operation of the client port. */
+import type { ClientOperations } from '../protocol/client-operations.ts'
+import { HsmError } from '../protocol/errors.ts'
+import type { Role } from '../protocol/values.ts'
+
+/** A person or program that logged in. */
+export interface Caller {
+  readonly username: string
+  readonly role: Role
+}
+
+interface Permission {
+  /** `anyone`: no login is needed. */
+  readonly roles: 'anyone' | readonly Role[]
+  /** Whether the operation is answered before the cluster has its first admin. */
+  readonly beforeActivation: boolean
+}
+
+const anyone: Permission = { roles: 'anyone', beforeActivation: true }
+const admins: Permission = { roles: ['admin'], beforeActivation: false }
+const cryptoUsers: Permission = { roles: ['crypto-user'], beforeActivation: false }
+const everyUser: Permission = { roles: ['admin', 'crypto-user'], beforeActivation: false }
+
+export const PERMISSIONS = {
+  hello: anyone,
+  activate: anyone,
+  login: { roles: 'anyone', beforeActivation: false },
+  logout: anyone,
+  'hsm-info': anyone,
+  'user-list': anyone,
+  'user-create': admins,
+  'user-delete': admins,
+  // Everyone their own, admins everyone's: users.ts looks at whose it is.
+  'user-change-password': everyUser,
+  'key-generate-aes': cryptoUsers,
+  'key-generate-rsa': cryptoUsers,
+  'key-generate-ec': cryptoUsers,
+  'key-find': everyUser,
+  'key-delete': cryptoUsers,
+  'key-public': cryptoUsers,
+  sign: cryptoUsers,
+  verify: cryptoUsers,
+  encrypt: cryptoUsers,
+  decrypt: cryptoUsers,
+  random: cryptoUsers,
+} as const satisfies Record<keyof ClientOperations, Permission>
+
+/** The caller, who may do this. Throws NotActivated, NotAuthenticated or PermissionDenied, which name the rule. */
+export function authorize(
+  operation: keyof ClientOperations,
+  caller: Caller | undefined,
+  activated: boolean,
+): Caller | undefined {
+  const { roles, beforeActivation }: Permission = PERMISSIONS[operation]
+  if (!activated && !beforeActivation) {
+    throw new HsmError('NotActivated', 'the cluster is not activated yet: run cluster activate first')
+  }
+  if (roles === 'anyone') return caller
+  if (!caller) throw new HsmError('NotAuthenticated', `${operation} needs a login as ${roles.join(' or ')}`)
+  if (roles.includes(caller.role)) return caller
+  throw new HsmError('PermissionDenied', `${operation} is for the role ${roles.join(' or ')}, not for ${caller.role}`)
+}

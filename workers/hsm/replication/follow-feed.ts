@@ -1,0 +1,56 @@
+/** Taking over what is new in a peer's feed. */
+import { ConnectionLost } from '../protocol/errors.ts'
+import type { FeedEntry, RecordStore } from '../vault/record-store.ts'
+import { isNewer } from '../vault/record-version.ts'
+import type { Masking } from './masking.ts'
+import { BATCH_RECORDS, type Listing } from './peer-operations.ts'
+import type { PeerLink } from './peer.ts'
+
+export interface FollowOptions {
+  readonly link: Pick<PeerLink, 'call'>
+  /** Number in the peer's feed behind which to begin. */
+  readonly from: number
+  readonly store: RecordStore
+  readonly masking: Masking
+  /** Paths to leave out. */
+  readonly except?: string
+  /** Told what was new here, as it stands in this HSM's own feed. */
+  readonly taken?: (entries: readonly FeedEntry[]) => void
+  /** Told after each batch that all up to this number is on disk. */
+  readonly reached?: (seq: number) => void
+}
+
+/**
+ * Asks for batches until the feed is at its end. Names come first, values only of records that are newer than what is
+ * here: what arrived by another way costs a few bytes. Throws what the link or the store throws.
+ */
+export async function followFeed({ link, from, store, ...options }: FollowOptions): Promise<void> {
+  for (let after = from; ;) {
+    const { listings } = await link.call('pull', { after, limit: BATCH_RECORDS })
+    const last = listings.at(-1)
+    if (last === undefined) return
+    if (last.seq <= after) throw new ConnectionLost('the feed of a peer goes backwards')
+    const missing = listings.filter((listing) => listing.path !== options.except && isNews(store, listing))
+    await takeOver({ link, store, ...options }, new Set(missing.map(({ path }) => path)))
+    after = last.seq
+    options.reached?.(after)
+  }
+}
+
+async function takeOver(
+  { link, store, masking, taken }: Pick<FollowOptions, 'link' | 'store' | 'masking' | 'taken'>,
+  missing: Set<string>,
+): Promise<void> {
+  while (missing.size > 0) {
+    const { records } = await link.call('fetch', { paths: [...missing] })
+    const wanted = records.filter(({ path }) => missing.delete(path))
+    if (wanted.length === 0) throw new ConnectionLost('a peer does not give what it listed')
+    const entries = await store.apply(wanted.map((record) => masking.open(record)))
+    taken?.(entries)
+  }
+}
+
+function isNews(store: RecordStore, { path, version, deleted }: Listing): boolean {
+  const candidate = { version, ...(!deleted && { value: new Uint8Array() }) }
+  return isNewer(candidate, store.get(path))
+}

@@ -1,0 +1,16 @@
+/** What the rest of an HSM sees of replication. */
+import type { FeedEntry } from '../vault/record-store.ts'
+import type { Member } from '../protocol/values.ts'
+
+export interface Replication {
+  /** Every HSM of the cluster by the newest membership, this one included; a cluster not founded yet has none. */
+  members(): readonly Member[]
+  onMembersChanged(listener: (members: readonly Member[]) => void): void
+  /**
+   * Pushes committed entries to every connected peer and waits: until all connected peers hold them, or at most
+   * `timeoutMs`. Gives how many HSMs, this one included, hold them durably then. Never throws.
+   */
+  spread(entries: readonly FeedEntry[], timeoutMs: number): Promise<number>
+  /** How many HSMs of the membership, this one included, are known to hold the entry of this feed number durably. */
+  copies(seq: number): number
+}

@@ -1,0 +1,34 @@
+/** Writing what must not be lost: durable here, durable on enough HSMs, or undone. */
+import { HsmError } from '../protocol/errors.ts'
+import type { Replication } from '../replication/replication.ts'
+import type { FeedEntry, RecordStore } from './record-store.ts'
+
+/** How long a write waits for peers, in milliseconds. */
+export const SPREAD_TIMEOUT_MS = 2_000
+
+/** AWS's words (data-plane reference §2.3). */
+export const TWO_COPIES_TEXT =
+  'Cannot perform the requested key operation as the key must be available on at least 2 HSMs'
+
+export interface Vaulted {
+  readonly store: RecordStore
+  readonly replication: Replication
+}
+
+/**
+ * Writes and waits for peers. With fewer than `copies` HSMs holding it in the end, puts back what stood before and
+ * throws NotEnoughCopies with `refusal`.
+ */
+export async function writeReplicated(
+  { store, replication }: Vaulted,
+  changes: readonly { path: string; value: Uint8Array | undefined }[],
+  { copies, refusal }: { readonly copies: number; readonly refusal: string },
+): Promise<FeedEntry[]> {
+  const before = changes.map(({ path }) => ({ path, value: store.get(path)?.value }))
+  const entries = await store.write(changes)
+  if ((await replication.spread(entries, SPREAD_TIMEOUT_MS)) >= copies) return entries
+  const undone = await store.write(before)
+  // A peer that took the change after all takes its undoing as well; nobody waits for that.
+  void replication.spread(undone, SPREAD_TIMEOUT_MS)
+  throw new HsmError('NotEnoughCopies', refusal)
+}

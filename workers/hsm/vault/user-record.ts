@@ -1,0 +1,24 @@
+/** A user as records keep it. Fields may be added; none may change its meaning. */
+import { Packr } from 'msgpackr'
+import { z } from 'zod'
+import { ROLES } from '../protocol/values.ts'
+import { passwordHash } from './passwords.ts'
+
+const packr = new Packr({ useRecords: false })
+const PREFIX = 'users/'
+
+const userRecord = z.object({
+  username: z.string(),
+  role: z.enum(ROLES),
+  password: passwordHash,
+})
+export type UserRecord = z.infer<typeof userRecord>
+
+export const userPath = (username: string) => PREFIX + username
+
+export function usernameOf(path: string): string | undefined {
+  return path.startsWith(PREFIX) ? path.slice(PREFIX.length) : undefined
+}
+
+export const encodeUser = (user: UserRecord): Buffer => packr.pack(user)
+export const decodeUser = (value: Uint8Array): UserRecord => userRecord.parse(packr.unpack(value))

@@ -1,0 +1,180 @@
+/**
+ * CreateHsm's job: CREATE_IN_PROGRESS → ACTIVE.
+ *
+ * place → start → certify → (found | backup → join | restore) → finish. The first HSM of a cluster founds it; another
+ * joins its members; the first of a cluster that lives in a backup restores it.
+ */
+import { jobs } from '../../provider-schema/jobs.ts'
+import type { Backup } from '../../state/backups.ts'
+import type { Cluster } from '../../state/clusters.ts'
+import type { Hsm } from '../../state/hsms.ts'
+import { HsmError } from '../hsm/protocol/errors.ts'
+import { BACKUP_CHUNK_BYTES } from '../hsm/protocol/management-operations.ts'
+import { backUpFirst } from './backup-step.ts'
+import { announceMembership, setMember } from './membership.ts'
+import type { HsmToRun, ManagementConnection } from './ports.ts'
+import { again, done, Hopeless, to, transition, type JobContext } from './transition.ts'
+import { withHsm } from './with-hsm.ts'
+
+/** Filling an HSM with 16,666 keys may take long. */
+const FILL_TIMEOUT_MS = 120_000
+
+export const launchHsm = transition({
+  kind: 'hsm',
+  job: jobs.launchHsm,
+  idOf: (payload) => payload.hsmId,
+  from: 'CREATE_IN_PROGRESS',
+  first: 'place',
+  steps: {
+    place: async (hsm, { database }) => {
+      const host = await database.read.hosts.leastLoaded(hsm.availabilityZone)
+      if (!host) return again(500, `No host in ${hsm.availabilityZone} has room for an HSM.`)
+      await database.read.hsms.update(hsm.id, { hostId: host.id })
+      return to('start')
+    },
+
+    start: async (hsm, { ports }) => {
+      await ports.hosts.ensureRunning(toRun(hsm))
+      return to('certify')
+    },
+
+    certify: async (hsm, { ports }) => {
+      await ports.hosts.certify(toRun(hsm))
+      return to('choose')
+    },
+
+    /** By what the cluster is: not initialised, with members, or in a backup alone. */
+    choose: async (hsm, ctx) => {
+      const cluster = await clusterOf(hsm, ctx)
+      if (cluster.state === 'UNINITIALIZED') return to('found')
+      const others = await otherMembers(hsm, ctx)
+      if (others.some((other) => other.state !== 'DELETE_IN_PROGRESS')) return to('back-up')
+      // The last HSM is on its way out: what it holds is in the backup that its removal makes.
+      if (others.length > 0) return again(100, 'The last HSM of the cluster is being deleted.')
+      if (cluster.state !== 'ACTIVE' && cluster.state !== 'DEGRADED') {
+        throw new Hopeless('The cluster lost its only HSM before it was activated. Please delete the cluster.')
+      }
+      return to('restore')
+    },
+
+    /** Cluster key pair, CSR and masking key come into being in the HSM; the CSR and certificates are published. */
+    found: async (hsm, ctx) => {
+      const cluster = await clusterOf(hsm, ctx)
+      const certificates = await ctx.ports.hosts.certify(toRun(hsm))
+      const membership = await setMember(ctx, hsm, true)
+      const made = await withHsm(ctx, hsm, (connection) =>
+        connection.call('found', {
+          clusterId: cluster.id,
+          mode: cluster.mode,
+          hsmType: hsm.hsmType,
+          membership,
+        }),
+      )
+      await ctx.database.read.clusters.update(cluster.id, {
+        clusterCsr: made.csr,
+        hsmCertificate: made.hsmCertificate,
+        awsHardwareCertificate: certificates.awsHardwareCertificate,
+        manufacturerHardwareCertificate: certificates.manufacturerHardwareCertificate,
+      })
+      return to('finish')
+    },
+
+    'back-up': (hsm, ctx) => backUpFirst(hsm, ctx, to('join')),
+
+    /** The others must know the newcomer before it knocks. */
+    join: async (hsm, ctx) => {
+      const membership = await setMember(ctx, hsm, true)
+      const told = await announceMembership(ctx, hsm.clusterId, [hsm.id])
+      if (told.length === 0) return again(0, 'No HSM of the cluster answers.')
+      await withHsm(ctx, hsm, (connection) =>
+        connection.call('join', { clusterId: hsm.clusterId, membership }, { timeoutMs: FILL_TIMEOUT_MS }),
+      )
+      return to('finish')
+    },
+
+    restore: async (hsm, ctx) => {
+      const cluster = await clusterOf(hsm, ctx)
+      const backup = await backupOf(cluster, ctx)
+      const membership = await setMember(ctx, hsm, true)
+      const restored = await withHsm(ctx, hsm, async (connection) => {
+        await upload(connection, backup, ctx)
+        return connection.call(
+          'restore-commit',
+          { backupId: backup.id, clusterId: cluster.id, mode: cluster.mode, hsmType: hsm.hsmType, membership },
+          { timeoutMs: FILL_TIMEOUT_MS },
+        )
+      }).catch((error: unknown) => {
+        if (error instanceof HsmError && error.code === 'BackupInvalid') {
+          throw new Hopeless(`${backup.id} cannot be restored: ${error.message}`, { cause: error })
+        }
+        throw error
+      })
+      await ctx.database.read.clusters.update(cluster.id, {
+        clusterCertificate: restored.clusterCertificate ?? cluster.clusterCertificate,
+        trustAnchor: restored.trustAnchor ?? cluster.trustAnchor,
+      })
+      return to('finish')
+    },
+
+    finish: async (hsm, ctx) => {
+      await ctx.database.read.hsms.changeState(hsm.id, {
+        from: 'CREATE_IN_PROGRESS',
+        to: 'ACTIVE',
+        message: readyMessage(hsm),
+        set: { backupId: null },
+      })
+      return done
+    },
+  },
+  expired: async (hsm, ctx, reason) => {
+    await setMember(ctx, hsm, false)
+    await ctx.database.read.hsms.changeState(hsm.id, {
+      from: 'CREATE_IN_PROGRESS',
+      to: 'DEGRADED',
+      message: `HSM creation failed. Please delete this HSM and try again. ${reason}`,
+    })
+    await announceMembership(ctx, hsm.clusterId)
+  },
+})
+
+/** StateMessage of an HSM at work; where it listens when that is not the address that was asked for. */
+export function readyMessage(hsm: Pick<Hsm, 'eniIp' | 'listenIp'>): string {
+  if (hsm.eniIp === hsm.listenIp) return 'HSM created.'
+  return `HSM created. It listens on ${hsm.listenIp}: this machine cannot bind ${hsm.eniIp}.`
+}
+
+function toRun(hsm: Hsm): HsmToRun {
+  return { id: hsm.id, hsmType: hsm.hsmType, listenIp: hsm.listenIp, eniIp: hsm.eniIp }
+}
+
+async function clusterOf(hsm: Hsm, { database }: JobContext): Promise<Cluster> {
+  const cluster = await database.read.clusters.find(hsm.clusterId)
+  if (!cluster) throw new Hopeless(`${hsm.clusterId} does not exist.`)
+  return cluster
+}
+
+async function otherMembers(hsm: Hsm, { database }: JobContext): Promise<Hsm[]> {
+  return (await database.read.hsms.ofCluster(hsm.clusterId)).filter((other) => other.id !== hsm.id && other.member)
+}
+
+/** What to restore: the cluster's own newest backup, else the one it was made from. */
+async function backupOf(cluster: Cluster, { database }: JobContext): Promise<Backup> {
+  const backup =
+    (await database.read.backups.newestReady(cluster.id)) ??
+    (cluster.sourceBackupId ? await database.read.backups.find(cluster.sourceBackupId) : undefined)
+  if (!backup) throw new Hopeless('There is no backup to restore the cluster from.')
+  return backup
+}
+
+async function upload(connection: ManagementConnection, backup: Backup, { ports }: JobContext): Promise<void> {
+  const { id: backupId, size, digest } = backup
+  if (size === null || digest === null) throw new Hopeless(`${backupId} has no content.`)
+  const { offset: already } = await connection.call('restore-begin', { backupId, size, digest })
+  let offset = already
+  for await (const piece of ports.backups.read(backupId, already)) {
+    for (let at = 0; at < piece.length; at += BACKUP_CHUNK_BYTES) {
+      const bytes = piece.subarray(at, at + BACKUP_CHUNK_BYTES)
+      ;({ offset } = await connection.call('restore-write', { backupId, offset, bytes }))
+    }
+  }
+}

@@ -1,0 +1,292 @@
+/**
+ * A world of simulated HSMs, store and regions, for tests of the jobs alone.
+ *
+ * A fake, because these tests break each step in every way there is, hundreds of times: with real processes that would
+ * take an hour. What it simulates is the contract of `ports.ts` and of the management port; that the real ones keep the
+ * same contract is shown by `test/jobs-kill.e2e.test.ts`, which runs the same transitions on real HSM processes.
+ */
+import { createHash } from 'node:crypto'
+import type { BackupId, CopyId, HsmId } from '../../../provider-schema/ids.ts'
+import { newBackupId } from '../../../provider-schema/ids.ts'
+import { ConnectionLost, HsmError } from '../../hsm/protocol/errors.ts'
+import type { ParamsOf, ResultOf } from '../../hsm/protocol/envelope.ts'
+import {
+  membershipDocument,
+  type HsmPhase,
+  type ManagementOperations,
+  type MembershipDocument,
+  type SignedMembership,
+} from '../../hsm/protocol/management-operations.ts'
+import type { CopyAnnouncement, HsmToRun, ManagementConnection, Ports } from '../ports.ts'
+
+/** One simulated HSM: the content is a set of words, standing for users and keys. */
+export interface SimulatedHsm {
+  readonly id: HsmId
+  running: boolean
+  certified: boolean
+  phase: HsmPhase
+  clusterId?: string
+  content: Set<string>
+  membership?: MembershipDocument
+  draining: boolean
+  sealed: Map<string, Buffer>
+  incoming: Map<string, Buffer>
+}
+
+export interface SimulatedWorld {
+  readonly ports: Ports
+  readonly hsms: Map<HsmId, SimulatedHsm>
+  readonly store: Map<BackupId, Buffer>
+  readonly copies: Map<
+    CopyId,
+    { announcement: Omit<CopyAnnouncement, 'sourceRegion'>; backupId: BackupId; bytes: Buffer; state: string }
+  >
+  /** Makes the next calls of this name fail: a port's method or a management operation. */
+  failNext(name: string, times?: number): void
+}
+
+const digestOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+
+type Handlers = {
+  [Op in keyof ManagementOperations]: (
+    params: ParamsOf<ManagementOperations, Op>,
+  ) => ResultOf<ManagementOperations, Op> | Promise<ResultOf<ManagementOperations, Op>>
+}
+
+export function simulatedWorld(): SimulatedWorld {
+  const hsms = new Map<HsmId, SimulatedHsm>()
+  const store: SimulatedWorld['store'] = new Map()
+  const copies: SimulatedWorld['copies'] = new Map()
+  const failures = new Map<string, number>()
+
+  const trip = (name: string) => {
+    const left = failures.get(name) ?? 0
+    if (left <= 0) return
+    failures.set(name, left - 1)
+    throw new ConnectionLost(`simulated failure of ${name}`)
+  }
+
+  const hosts: Ports['hosts'] = {
+    ensureRunning: (hsm: HsmToRun) =>
+      attempt(() => {
+        trip('ensureRunning')
+        const known = hsms.get(hsm.id)
+        if (known) known.running = true
+        else hsms.set(hsm.id, blankHsm(hsm.id))
+      }),
+    certify: (hsm) =>
+      attempt(() => {
+        trip('certify')
+        const process = hsms.get(hsm.id)
+        if (!process?.running) throw new Error(`${hsm.id} does not run`)
+        process.certified = true
+        return { awsHardwareCertificate: `aws ${hsm.id}\n`, manufacturerHardwareCertificate: `maker ${hsm.id}\n` }
+      }),
+    remove: (id) =>
+      attempt(() => {
+        trip('remove')
+        hsms.delete(id)
+      }),
+  }
+
+  const connect = (id: HsmId): ManagementConnection => {
+    trip('connect')
+    const hsm = hsms.get(id)
+    if (!hsm?.running || !hsm.certified) throw new ConnectionLost(`${id} does not answer`)
+    const handlers = handlersOf(hsm, hsms)
+    let usable = true
+    return {
+      get usable() {
+        return usable && hsm.running
+      },
+      close: () => {
+        usable = false
+        return Promise.resolve()
+      },
+      call: async (op, params) => {
+        trip(op)
+        if (!hsm.running) throw new ConnectionLost(`${id} does not answer`)
+        return handlers[op](params)
+      },
+    }
+  }
+
+  return {
+    hsms,
+    store,
+    copies,
+    failNext: (name, times = 1) => void failures.set(name, times),
+    ports: {
+      hosts,
+      hsms: {
+        connect: (hsm) => attempt(() => connect(hsm.id)),
+        signMembership: (document) => ({
+          document: Buffer.from(JSON.stringify(document)),
+          signature: Buffer.from('signed'),
+          chain: 'chain',
+        }),
+      },
+      backups: {
+        put: async (id, content) => {
+          trip('put')
+          const bytes = Buffer.concat(await Array.fromAsync(content))
+          store.set(id, bytes)
+          return { size: bytes.length, digest: digestOf(bytes) }
+        },
+        read: async function* (id, offset = 0) {
+          const bytes = await Promise.resolve(store.get(id))
+          if (!bytes) throw new Error(`no ${id}`)
+          yield bytes.subarray(offset)
+        },
+        verify: (id) =>
+          attempt(() => {
+            trip('verify')
+            const bytes = store.get(id)
+            return bytes && { size: bytes.length, digest: digestOf(bytes) }
+          }),
+        remove: (id) => attempt(() => void store.delete(id)),
+      },
+      regions: {
+        known: ['eu-west-1'],
+        announceCopy: (_region, announcement) =>
+          attempt(() => {
+            trip('announceCopy')
+            const copy = copies.get(announcement.copyId) ?? {
+              announcement,
+              backupId: newBackupId(),
+              bytes: Buffer.alloc(0),
+              state: 'CREATE_IN_PROGRESS',
+            }
+            copies.set(announcement.copyId, copy)
+            return { backupId: copy.backupId, offset: copy.bytes.length, done: copy.bytes.length === announcement.size }
+          }),
+        sendCopy: async (_region, copyId, offset, content) => {
+          trip('sendCopy')
+          const copy = copies.get(copyId)
+          if (copy?.bytes.length !== offset) throw new Error('wrong offset')
+          for await (const piece of content) copy.bytes = Buffer.concat([copy.bytes, piece])
+        },
+        finishCopy: (_region, copyId) =>
+          attempt(() => {
+            trip('finishCopy')
+            const copy = copies.get(copyId)
+            if (!copy || digestOf(copy.bytes) !== copy.announcement.digest) throw new Error('the digest does not fit')
+            copy.state = 'READY'
+          }),
+        abandonCopy: (_region, copyId) =>
+          attempt(() => {
+            const copy = copies.get(copyId)
+            if (copy) copy.state = 'DELETED'
+          }),
+      },
+    },
+  }
+}
+
+/** A synchronous body as a promise: what it throws rejects. */
+async function attempt<Result>(body: () => Result): Promise<Result> {
+  await Promise.resolve()
+  return body()
+}
+
+function blankHsm(id: HsmId): SimulatedHsm {
+  return {
+    id,
+    running: true,
+    certified: false,
+    phase: 'blank',
+    content: new Set(),
+    draining: false,
+    sealed: new Map(),
+    incoming: new Map(),
+  }
+}
+
+function handlersOf(hsm: SimulatedHsm, all: ReadonlyMap<string, SimulatedHsm>): Handlers {
+  const takeMembership = (signed: SignedMembership) => {
+    const document = membershipDocument.parse(JSON.parse(Buffer.from(signed.document).toString()))
+    if (document.epoch >= (hsm.membership?.epoch ?? 0)) hsm.membership = document
+    return document
+  }
+  return {
+    health: () => ({
+      hsmId: hsm.id,
+      pid: 1,
+      version: 'simulated',
+      phase: hsm.phase,
+      clusterId: hsm.clusterId,
+      membershipEpoch: hsm.membership?.epoch ?? 0,
+      peersConnected: [],
+      peersInSync: [],
+      keys: hsm.content.size,
+      users: 0,
+      sessions: 0,
+      draining: hsm.draining,
+      uptimeSeconds: 1,
+    }),
+    found: ({ clusterId, membership }) => {
+      takeMembership(membership)
+      hsm.clusterId = clusterId
+      if (hsm.phase === 'blank') hsm.phase = 'founded'
+      return { csr: `csr of ${hsm.id}\n`, hsmCertificate: `certificate of ${hsm.id}\n` }
+    },
+    'install-certificate': ({ clusterCertificate }) => {
+      if (clusterCertificate === 'bad') throw new HsmError('CertificateInvalid', 'the key is not ours')
+      if (hsm.phase === 'founded') hsm.phase = 'initialized'
+      return {}
+    },
+    membership: (signed) => ({ epoch: takeMembership(signed).epoch }),
+    join: ({ clusterId, membership }) => {
+      const document = takeMembership(membership)
+      const from = document.members.map((member) => all.get(member.hsmId)).find((other) => other && other !== hsm)
+      if (!from?.membership?.members.some((member) => member.hsmId === hsm.id)) {
+        throw new HsmError('PermissionDenied', 'the member does not know this HSM')
+      }
+      hsm.clusterId = clusterId
+      hsm.phase = from.phase
+      hsm.content = new Set(from.content)
+      return { phase: hsm.phase }
+    },
+    'backup-begin': ({ backupId }) => {
+      const sealed = hsm.sealed.get(backupId) ?? Buffer.from(JSON.stringify([...hsm.content]))
+      hsm.sealed.set(backupId, sealed)
+      return { size: sealed.length, digest: digestOf(sealed) }
+    },
+    'backup-read': ({ backupId, offset, length }) => ({
+      bytes: (hsm.sealed.get(backupId) ?? Buffer.alloc(0)).subarray(offset, offset + length),
+    }),
+    'backup-end': ({ backupId }) => {
+      hsm.sealed.delete(backupId)
+      return {}
+    },
+    'restore-begin': ({ backupId }) => ({ offset: hsm.incoming.get(backupId)?.length ?? 0 }),
+    'restore-write': ({ backupId, offset, bytes }) => {
+      const before = hsm.incoming.get(backupId) ?? Buffer.alloc(0)
+      if (before.length !== offset) throw new HsmError('InvalidRequest', 'wrong offset')
+      hsm.incoming.set(backupId, Buffer.concat([before, bytes]))
+      return { offset: offset + bytes.length }
+    },
+    'restore-commit': ({ backupId, clusterId, membership }) => {
+      takeMembership(membership)
+      const bytes = hsm.incoming.get(backupId)?.toString() ?? ''
+      if (!bytes.startsWith('[')) throw new HsmError('BackupInvalid', 'the seal does not fit')
+      hsm.clusterId = clusterId
+      hsm.phase = 'active'
+      hsm.content = new Set(JSON.parse(bytes) as string[])
+      return { phase: hsm.phase, clusterCertificate: 'restored certificate\n', trustAnchor: 'restored anchor\n' }
+    },
+    drain: () => {
+      hsm.draining = true
+      return {}
+    },
+    resume: () => {
+      hsm.draining = false
+      return {}
+    },
+    zeroise: () => {
+      hsm.phase = 'zeroised'
+      hsm.content.clear()
+      return {}
+    },
+  }
+}

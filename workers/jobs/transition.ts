@@ -1,0 +1,117 @@
+/**
+ * A long transition: a resource in a transitional state is taken, by small named steps, to a state of rest.
+ *
+ * Each step may run twice: it says where to go next, and only then is its progress recorded, by compare-and-set. A worker
+ * that dies between two steps therefore costs nothing but the repetition of one. A step that throws is repeated, with
+ * growing pauses, until the deadline in the row; then `expired` takes the resource to where the user can act on it.
+ */
+import type { Logger } from 'pino'
+import type { JobSpec } from '../../provider-schema/jobs.ts'
+import { findRow, recordStep, type Kind, type RowOf, type StateOf } from '../../state/change-state.ts'
+import type { Database } from '../../state/database.ts'
+import type { Ports } from './ports.ts'
+import { pause, stopped } from './until-stopped.ts'
+
+export interface JobContext {
+  readonly database: Database
+  readonly ports: Ports
+  readonly log: Logger
+  /** Aborts when the worker is to stop. */
+  readonly signal: AbortSignal
+  /** Told after each step, before its progress is recorded, and once it is. Tests end the process here. */
+  readonly onStep?: ((at: { job: string; step: string; recorded: boolean }) => void) | undefined
+}
+
+export type Next<Step extends string = string> =
+  | { readonly kind: 'to'; readonly step: Step }
+  | { readonly kind: 'again'; readonly afterMs: number; readonly why: string }
+  | { readonly kind: 'done' }
+
+/** This step is through; go on with that one. */
+export const to = <Step extends string>(step: Step): Next<Step> => ({ kind: 'to', step })
+/** What the step waits for is not there yet. `why` is shown when the deadline passes meanwhile. */
+export const again = (afterMs: number, why: string): Next<never> => ({ kind: 'again', afterMs, why })
+/** The resource has left the state: there is nothing more to do. */
+export const done: Next<never> = { kind: 'done' }
+
+/** Thrown by a step that no repetition can help: the transition ends as if its deadline had passed. */
+export class Hopeless extends Error {}
+
+export interface Transition<K extends Kind, Payload> {
+  readonly kind: K
+  readonly job: JobSpec<Payload>
+  readonly idOf: (payload: Payload) => RowOf[K]['id']
+  /** The state in which it has something to do; a row in any other is left alone. */
+  readonly from: StateOf[K]
+  /** Rows of that state that it has to do with; all, when left out. */
+  readonly concerns?: (row: RowOf[K]) => boolean
+  readonly first: string
+  readonly steps: Readonly<Record<string, (row: RowOf[K], ctx: JobContext) => Promise<Next>>>
+  /** Leaves the state when the deadline has passed or the case is hopeless. `reason` is fit for StateMessage. */
+  readonly expired: (row: RowOf[K], ctx: JobContext, reason: string) => Promise<void>
+}
+
+/** Keeps the types of a transition's steps together. */
+export function transition<K extends Kind, Payload>(definition: Transition<K, Payload>): Transition<K, Payload> {
+  return definition
+}
+
+const FIRST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 2_000
+
+/**
+ * Performs a transition from wherever its row stands to the end. Resolves with `interrupted` when the worker was told to
+ * stop meanwhile; the job is to be queued again then. Throws only when the database does not answer.
+ */
+export async function perform<K extends Kind, Payload>(
+  definition: Transition<K, Payload>,
+  payload: Payload,
+  ctx: JobContext,
+): Promise<'finished' | 'interrupted'> {
+  const id = definition.idOf(payload)
+  const db = ctx.database.sql
+  let pauseMs = FIRST_PAUSE_MS
+  for (;;) {
+    if (stopped(ctx.signal)) return 'interrupted'
+    const row = await findRow(db, definition.kind, id)
+    if (!row || row.state !== definition.from || definition.concerns?.(row) === false) return 'finished'
+    if (row.deadline && row.deadline.getTime() < Date.now()) {
+      await definition.expired(row, ctx, row.stepError ?? 'it took too long')
+      return 'finished'
+    }
+    const name = row.step ?? definition.first
+    const next = await attempt(definition, row, name, ctx)
+    if (next === 'expired' || next.kind === 'done') return 'finished'
+    if (next.kind === 'to') {
+      ctx.onStep?.({ job: definition.job.name, step: name, recorded: false })
+      await recordStep(db, definition.kind, id, { state: definition.from, step: row.step }, { step: next.step })
+      ctx.onStep?.({ job: definition.job.name, step: name, recorded: true })
+      pauseMs = FIRST_PAUSE_MS
+      continue
+    }
+    const at = { state: definition.from, step: row.step }
+    if (next.why !== row.stepError) await recordStep(db, definition.kind, id, at, { step: row.step, error: next.why })
+    await pause(next.afterMs || pauseMs, ctx.signal)
+    pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
+  }
+}
+
+/** Runs one step; what it throws becomes a repetition, or the end when it is hopeless. */
+async function attempt<K extends Kind, Payload>(
+  definition: Transition<K, Payload>,
+  row: RowOf[K],
+  name: string,
+  ctx: JobContext,
+): Promise<Next | 'expired'> {
+  const step = definition.steps[name]
+  if (!step) throw new Error(`${definition.job.name} has no step ${name}`)
+  try {
+    return await step(row, ctx)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    ctx.log.warn({ job: definition.job.name, id: row.id, step: name, err: error }, 'a step failed')
+    if (!(error instanceof Hopeless)) return again(0, reason)
+    await definition.expired(row, ctx, reason)
+    return 'expired'
+  }
+}

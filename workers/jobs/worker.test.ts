@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { pino } from 'pino'
+import { jobs } from '../../provider-schema/jobs.ts'
+import type { HsmId } from '../../provider-schema/ids.ts'
+import { openDatabase, type Database } from '../../state/database.ts'
+import { freshDatabase } from '../../test/support/database.ts'
+import { activeCluster, insertCluster, insertHsm, simulated } from './testing/fixtures.ts'
+import { simulatedWorld, type SimulatedWorld } from './testing/simulated-world.ts'
+import { startJobWorker, type JobWorker } from './worker.ts'
+
+const STUCK_WORKER = fileURLToPath(new URL('./testing/stuck-worker.ts', import.meta.url))
+const HOST = { id: 'host-1', zones: ['us-east-1a'], capacity: 100 }
+const log = pino({ level: 'silent' })
+
+let fresh: Awaited<ReturnType<typeof freshDatabase>>
+let database: Database
+let world: SimulatedWorld
+let worker: JobWorker | undefined
+let children: ChildProcess[]
+
+before(async () => {
+  fresh = await freshDatabase()
+  database = openDatabase({ url: fresh.url })
+})
+beforeEach(() => {
+  world = simulatedWorld()
+  children = []
+})
+afterEach(async () => {
+  await worker?.stop()
+  worker = undefined
+  for (const child of children) child.kill('SIGKILL')
+})
+after(async () => {
+  await database.close()
+  await fresh.drop()
+})
+
+const start = (name = 'second') =>
+  (worker = startJobWorker({ name, database, databaseUrl: fresh.url, ports: world.ports, log, host: HOST }))
+
+/** A worker process that holds the job of this HSM in a step that never ends. */
+async function stuckWorker(name: string): Promise<ChildProcess> {
+  const child = fork(STUCK_WORKER, { stdio: 'ignore' })
+  children.push(child)
+  child.send({ url: fresh.url, name })
+  await once(child, 'message')
+  return child
+}
+
+async function launching(): Promise<HsmId> {
+  await database.read.hosts.heartbeat(HOST)
+  const cluster = await insertCluster({ database }, { state: 'UNINITIALIZED' })
+  const hsm = await insertHsm({ database }, cluster)
+  await database.read.enqueue(jobs.launchHsm, { hsmId: hsm.id })
+  return hsm.id
+}
+
+/** Milliseconds until an HSM is in a state; fails after ten seconds. */
+async function millisUntil(id: HsmId, state: string): Promise<number> {
+  const began = performance.now()
+  while ((await database.read.hsms.find(id))?.state !== state) {
+    assert.ok(performance.now() - began < 10_000, `${id} is not ${state} after ten seconds`)
+    await sleep(20)
+  }
+  return performance.now() - began
+}
+
+describe('the job worker', () => {
+  test('performs what is queued in the same transaction as its rows', async () => {
+    start()
+    const id = await launching()
+    await millisUntil(id, 'ACTIVE')
+  })
+
+  test('takes over the jobs of a worker that was killed, within seconds', async () => {
+    const stuck = stuckWorker('first')
+    const id = await launching()
+    ;(await stuck).kill('SIGKILL')
+    start('second')
+    assert.ok((await millisUntil(id, 'ACTIVE')) < 7_000)
+  })
+
+  test('takes up at once what it held itself when it was killed', async () => {
+    const stuck = stuckWorker('same')
+    const id = await launching()
+    ;(await stuck).kill('SIGKILL')
+    start('same')
+    await millisUntil(id, 'ACTIVE')
+  })
+
+  test('leaves a live worker its jobs', async () => {
+    const stuck = stuckWorker('alive')
+    const id = await launching()
+    await stuck
+    start()
+    await sleep(5_000)
+    const hsm = await database.read.hsms.find(id)
+    assert.equal(hsm?.state, 'CREATE_IN_PROGRESS')
+    assert.equal(hsm.step, 'start')
+  })
+
+  test('queues a job for a row in transition that has none', async () => {
+    await database.read.hosts.heartbeat(HOST)
+    const cluster = await insertCluster({ database }, { state: 'UNINITIALIZED' })
+    const hsm = await insertHsm({ database }, cluster)
+    start()
+    await millisUntil(hsm.id, 'ACTIVE')
+  })
+
+  test('leaves a copy that comes in from another region to that region', async () => {
+    const { cluster } = await activeCluster({ database, world }, ['key'])
+    const backup = await database.read.backups.insert({
+      id: `backup-${cluster.id.slice(8)}` as never,
+      account: cluster.account,
+      clusterId: cluster.id,
+      hsmType: cluster.hsmType,
+      mode: cluster.mode,
+      state: 'CREATE_IN_PROGRESS',
+      createdAt: new Date(),
+      copyId: 'copy-aaaaaaaaaaa' as never,
+    })
+    start()
+    await sleep(1_500)
+    assert.equal((await database.read.backups.find(backup.id))?.state, 'CREATE_IN_PROGRESS')
+  })
+})
+
+describe('the watcher', () => {
+  test('makes an INITIALIZED cluster ACTIVE once a client has activated it, and has its first backup taken', async () => {
+    const { cluster, hsm } = await activeCluster({ database, world }, ['key'])
+    await database.pool.query(`update clusters set state = 'INITIALIZED' where id = $1`, [cluster.id])
+    simulated({ world }, hsm.id).phase = 'initialized'
+    start()
+    await sleep(600)
+    assert.equal((await database.read.clusters.find(cluster.id))?.state, 'INITIALIZED')
+    simulated({ world }, hsm.id).phase = 'active'
+    const began = performance.now()
+    while ((await database.read.backups.newestReady(cluster.id)) === undefined) {
+      assert.ok(performance.now() - began < 10_000, 'no backup after ten seconds')
+      await sleep(20)
+    }
+    assert.equal((await database.read.clusters.find(cluster.id))?.state, 'ACTIVE')
+  })
+
+  test('shows an HSM that does not answer as DEGRADED, and as ACTIVE when it answers again', async () => {
+    const { hsm } = await activeCluster({ database, world }, ['key'])
+    start()
+    simulated({ world }, hsm.id).running = false
+    await millisUntil(hsm.id, 'DEGRADED')
+    assert.match((await database.read.hsms.find(hsm.id))?.stateMessage ?? '', /does not answer/)
+    simulated({ world }, hsm.id).running = true
+    await millisUntil(hsm.id, 'ACTIVE')
+    assert.equal((await database.read.hsms.find(hsm.id))?.stateMessage, 'HSM created.')
+  })
+
+  test('tells an HSM the list of members that it missed', async () => {
+    const { cluster, hsm } = await activeCluster({ database, world }, ['key'])
+    await database.read.clusters.update(cluster.id, { membershipEpoch: 7 })
+    start()
+    const began = performance.now()
+    while (simulated({ world }, hsm.id).membership?.epoch !== 7) {
+      assert.ok(performance.now() - began < 10_000, 'not told after ten seconds')
+      await sleep(20)
+    }
+  })
+})
