@@ -17,6 +17,10 @@ import {
 import { testApi, type TestApi } from './testing/api.ts'
 
 const run = promisify(execFile)
+// Before any test is declared: the runner would take a pause between two as the end of the file.
+const cli = await run('aws', ['--version'])
+  .then(() => undefined)
+  .catch(() => 'the AWS CLI is not installed')
 let api: TestApi
 let sdk: CloudHSMV2Client
 
@@ -76,10 +80,6 @@ test('the AWS SDK raises typed errors that carry text and request id', async () 
     (error) => error instanceof CloudHsmInvalidRequestException && /'hsmType'.*must not be null/.test(error.message),
   )
 })
-
-const cli = await run('aws', ['--version'])
-  .then(() => undefined)
-  .catch(() => 'the AWS CLI is not installed')
 
 interface Finished {
   readonly code: number
