@@ -85,8 +85,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, { rece
   if (!COPY_ID.test(copyId)) throw new RefusedCopy(404, 'no such copy')
   const id = copyId as CopyId
   if (request.method === 'PUT' && action === '') {
-    const offset = Number(url.searchParams.get('offset'))
-    if (!Number.isSafeInteger(offset) || offset < 0) throw new RefusedCopy(400, 'not an offset')
+    const offset = Number(/^\d{1,15}$/.exec(url.searchParams.get('offset') ?? '')?.[0])
+    if (Number.isNaN(offset)) throw new RefusedCopy(400, 'not an offset')
     await receiver.receive(sourceRegion, id, offset, request)
   } else if (request.method === 'POST' && action === 'finish') {
     await receiver.finish(sourceRegion, id)

@@ -1,0 +1,188 @@
+/** The host agent with real HSM processes. */
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, afterEach, before, beforeEach, test } from 'node:test'
+import { pino } from 'pino'
+import { newHsmId } from '../../provider-schema/ids.ts'
+import { HSM_FILES } from '../../workers/hsm/config.ts'
+import type { HsmToRun } from '../../workers/jobs/ports.ts'
+import { untilTrue } from '../../test/support/product.ts'
+import { hsmPort } from '../management.ts'
+import { issueControl } from '../pki/control.ts'
+import { loadDeviceIssuer } from '../pki/device.ts'
+import { openFleet, type Fleet } from '../pki/fleet.ts'
+import { isAlive } from '../processes/identity.ts'
+import { addressBlock, addressPool } from './addresses.ts'
+import { startHost, type Host } from './host.ts'
+
+let root: string
+let fleet: Fleet
+let dir: string
+let host: Host
+let lines: Record<string, unknown>[]
+const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line) as never) })
+
+before(async () => {
+  root = await mkdtemp(join(tmpdir(), 'host-'))
+  fleet = await openFleet(join(root, 'fleet'))
+})
+after(() => rm(root, { recursive: true, force: true }))
+beforeEach(async () => {
+  lines = []
+  dir = await mkdtemp(join(root, 'hsms-'))
+  host = await start()
+})
+afterEach(() => host.stop({ leaveRunning: false }))
+
+const start = async () => startHost({ dir, fleet, issuer: await loadDeviceIssuer(fleet), log })
+
+async function someHsm(): Promise<HsmToRun> {
+  const pool = addressPool(await addressBlock(join(dir, 'addresses.json')))
+  const { listenIp, eniIp } = await pool.choose(new Set((await host.list()).map(({ address }) => address)), undefined)
+  return { id: newHsmId(), hsmType: 'hsm2m.medium', listenIp, eniIp }
+}
+
+/** An HSM that runs and is certified. */
+async function running(): Promise<{ hsm: HsmToRun; pid: number }> {
+  const hsm = await someHsm()
+  await host.ensureRunning(hsm)
+  await host.certify(hsm)
+  return { hsm, pid: await pidOf(hsm) }
+}
+
+async function pidOf({ id }: HsmToRun): Promise<number> {
+  const pid = (await host.list()).find(({ hsmId }) => hsmId === id)?.pid
+  assert.ok(pid !== undefined, 'the HSM runs')
+  return pid
+}
+
+async function phaseOf(hsm: HsmToRun): Promise<string> {
+  const connection = await hsmPort(await issueControl(fleet, 'test'), fleet).connect(hsm)
+  try {
+    return (await connection.call('health', {})).phase
+  } finally {
+    await connection.close()
+  }
+}
+
+const there = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
+
+test('starts an HSM, has it certified, and both may be asked for again', async () => {
+  const hsm = await someHsm()
+  await host.ensureRunning(hsm)
+  const certificates = await host.certify(hsm)
+  const pid = await pidOf(hsm)
+  await host.ensureRunning(hsm)
+  assert.deepEqual(await host.certify(hsm), certificates)
+  assert.equal(await pidOf(hsm), pid)
+  assert.equal(await phaseOf(hsm), 'blank')
+  for (const pem of [certificates.awsHardwareCertificate, certificates.manufacturerHardwareCertificate]) {
+    assert.match(pem, /^-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n$/)
+  }
+})
+
+test('a killed HSM is started again by itself, on its address and with its certificate', async () => {
+  const { hsm, pid } = await running()
+  const certificates = await host.certify(hsm)
+  process.kill(pid, 'SIGKILL')
+  await untilTrue(async () => ![undefined, pid].includes((await host.list())[0]?.pid), {
+    seconds: 20,
+    what: () => 'no new process',
+  })
+  assert.equal(await phaseOf(hsm), 'blank')
+  assert.deepEqual(await host.certify(hsm), certificates)
+})
+
+test('HSMs outlive a host that leaves them, and the next one adopts them', async () => {
+  const { hsm, pid } = await running()
+  await host.stop({ leaveRunning: true })
+  assert.ok(await isAlive(pid))
+  host = await start()
+  assert.equal(await pidOf(hsm), pid)
+  assert.equal(await phaseOf(hsm), 'blank')
+  assert.equal(lines.filter(({ msg }) => msg === 'started an HSM process').length, 1)
+})
+
+test('a host that stops for good ends its HSMs; the next one has them again', async () => {
+  const { hsm, pid } = await running()
+  await host.stop({ leaveRunning: false })
+  assert.equal(await isAlive(pid), false)
+  host = await start()
+  await host.certify(hsm)
+  assert.notEqual(await pidOf(hsm), pid)
+})
+
+test('an HSM that cannot start is tried again after growing pauses, and its last words are logged', async () => {
+  const { hsm, pid } = await running()
+  const file = join(dir, hsm.id, HSM_FILES.config)
+  const good = await readFile(file, 'utf8')
+  await writeFile(file, good.replace('"hsmType"', '"hsmKind"'))
+  process.kill(pid, 'SIGKILL')
+  const ends = () => lines.filter(({ msg }) => msg === 'an HSM process ended; it is started again')
+  await untilTrue(() => Promise.resolve(ends().length >= 3), { seconds: 30, what: () => JSON.stringify(lines) })
+  assert.match(String(ends()[2]?.['lastWords']), /hsmKind|hsmType/)
+  await writeFile(file, good)
+  await host.certify(hsm)
+  assert.equal(await phaseOf(hsm), 'blank')
+})
+
+test('remove ends the process and takes its directory away; twice is once', async () => {
+  const { hsm, pid } = await running()
+  await host.remove(hsm.id)
+  await host.remove(hsm.id)
+  assert.equal(await isAlive(pid), false)
+  assert.equal(await there(join(dir, hsm.id)), false)
+  assert.deepEqual(await host.list(), [])
+})
+
+test('a removal that was cut off is brought to its end by the next start', async () => {
+  const { hsm, pid } = await running()
+  await host.stop({ leaveRunning: true })
+  await writeFile(join(dir, hsm.id, 'removed'), '')
+  host = await start()
+  assert.equal(await isAlive(pid), false)
+  assert.equal(await there(join(dir, hsm.id)), false)
+})
+
+test('an HSM that is being removed is not started again', async () => {
+  const hsm = await someHsm()
+  await mkdir(join(dir, hsm.id))
+  await writeFile(join(dir, hsm.id, 'removed'), '')
+  await assert.rejects(host.ensureRunning(hsm), { message: `${hsm.id} is being removed` })
+})
+
+test('a process that has got the id of a dead HSM is neither taken for it nor ended', async () => {
+  const { hsm, pid } = await running()
+  await host.stop({ leaveRunning: false })
+  const stranger = spawn('sleep', ['600'])
+  await once(stranger, 'spawn')
+  try {
+    const written = JSON.stringify({ pid: stranger.pid, startedAt: new Date().toISOString(), version: '0' })
+    await writeFile(join(dir, hsm.id, HSM_FILES.running), written)
+    host = await start()
+    await host.certify(hsm)
+    assert.notEqual(await pidOf(hsm), stranger.pid)
+    assert.notEqual(await pidOf(hsm), pid)
+    await host.remove(hsm.id)
+    assert.equal(stranger.exitCode ?? stranger.signalCode, null, 'it still runs')
+  } finally {
+    stranger.kill('SIGKILL')
+  }
+})
+
+test('who answers with the certificate of another HSM is not talked to', async () => {
+  const [{ hsm }, other] = [await running(), await running()]
+  await assert.rejects(phaseOf({ ...hsm, listenIp: other.hsm.listenIp }), (error: Error) => {
+    assert.match(`${error.message} ${String(error.cause)}`, new RegExp(`who answers is not ${hsm.id}`))
+    return true
+  })
+  assert.equal(await phaseOf(hsm), 'blank')
+})
