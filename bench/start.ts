@@ -26,6 +26,11 @@ async function memoryOf(title: string): Promise<number[]> {
     .flatMap((match) => (match?.[2]?.startsWith(title) ? [Number(match[1]) / 1024] : []))
 }
 
+async function memoryOfProcess(pid: number): Promise<number> {
+  const { stdout } = await promisify(execFile)('ps', ['-o', 'rss=', '-p', String(pid)])
+  return Number(stdout) / 1024
+}
+
 const times = { first: [] as number[], again: [] as number[] }
 const memory = { region: [] as number[], hsm: [] as number[], launcher: [] as number[] }
 for (let round = 0; round < ROUNDS; round += 1) {
@@ -42,7 +47,7 @@ for (let round = 0; round < ROUNDS; round += 1) {
       await addHsm(aws, ClusterId)
       memory.region.push(...(await memoryOf('strongroom-region')))
       memory.hsm.push(...(await memoryOf('strongroom-hsm')))
-      memory.launcher.push(...(await memoryOf('strongroom-launcher')))
+      memory.launcher.push(await memoryOfProcess(again.product.process.pid ?? 0))
     }
     await again.product.dispose()
   } finally {
