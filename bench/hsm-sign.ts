@@ -14,7 +14,7 @@ import { cpus } from 'node:os'
 import { connect, type TLSSocket } from 'node:tls'
 import { promisify } from 'node:util'
 import { encodeFrame } from '../workers/hsm/protocol/frame.ts'
-import type { SignMechanism } from '../workers/hsm/protocol/values.ts'
+import type { SignMechanism } from '../workers/hsm/protocol/mechanisms.ts'
 import { startCluster, type TestCluster } from '../workers/hsm/testing/process.ts'
 import { median, report } from './support/report.ts'
 

@@ -1,6 +1,6 @@
 /** Attributes of a key to be made, as `--attributes sign=true id=0x01` writes them. */
 import { z } from 'zod'
-import { attributeTemplate, BOOLEAN_ATTRIBUTES, type AttributeTemplate } from '../../workers/hsm/protocol/values.ts'
+import { attributeTemplate, BOOLEAN_ATTRIBUTES, type AttributeTemplate } from '../../workers/hsm/protocol/attributes.ts'
 
 /** `token` is what `--session` is for; labels have flags of their own. */
 const SETTABLE = [...BOOLEAN_ATTRIBUTES.filter((name) => name !== 'token'), 'id'] as const

@@ -1,6 +1,6 @@
 /** Choosing keys on the command line: `key-reference=0x…` or `attr.NAME=VALUE` (data-plane §2.1). */
 import { z } from 'zod'
-import { BOOLEAN_ATTRIBUTES, type KeyFilter, type KeyInfo } from '../../workers/hsm/protocol/values.ts'
+import { BOOLEAN_ATTRIBUTES, type KeyFilter, type KeyInfo } from '../../workers/hsm/protocol/attributes.ts'
 import type { Client } from '../sdk/client.ts'
 import { CliError } from './cli-error.ts'
 import { KEY_ATTRIBUTE_NAMES } from './present.ts'

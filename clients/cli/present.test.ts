@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { BOOLEAN_ATTRIBUTES, type KeyInfo, type UserInfo } from '../../workers/hsm/protocol/values.ts'
+import { BOOLEAN_ATTRIBUTES, type KeyInfo } from '../../workers/hsm/protocol/attributes.ts'
+import { type UserInfo } from '../../workers/hsm/protocol/values.ts'
 import { presentAnswer, presentHsm, presentKey, presentKeyBriefly, presentUsers } from './present.ts'
 
 const booleans = {

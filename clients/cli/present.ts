@@ -1,5 +1,6 @@
 /** How users, keys and HSMs are printed: names, order and spelling of AWS's CLI (data-plane §2.3). */
-import { BOOLEAN_ATTRIBUTES, type KeyInfo, type UserInfo } from '../../workers/hsm/protocol/values.ts'
+import { BOOLEAN_ATTRIBUTES, type KeyInfo } from '../../workers/hsm/protocol/attributes.ts'
+import { type UserInfo } from '../../workers/hsm/protocol/values.ts'
 
 const KEY_ATTRIBUTE_ORDER = [
   'key-type',

@@ -5,8 +5,8 @@
  * harmless. A login holds on every HSM, also on those that are connected later, until logout or close.
  */
 import { createHash } from 'node:crypto'
-import { MAX_MESSAGE_BYTES } from '../../workers/hsm/protocol/client-operations.ts'
-import type { SignMechanism } from '../../workers/hsm/protocol/values.ts'
+import { MAX_MESSAGE_BYTES } from '../../workers/hsm/protocol/client/crypto.ts'
+import type { SignMechanism } from '../../workers/hsm/protocol/mechanisms.ts'
 import { keyCalls, type KeyCalls } from './keys.ts'
 import type { Link, Params, Result, ServerAddress } from './link.ts'
 import { Pool } from './pool.ts'

@@ -1,4 +1,4 @@
-import type { KeyFilter, KeyInfo } from '../../workers/hsm/protocol/values.ts'
+import type { KeyFilter, KeyInfo } from '../../workers/hsm/protocol/attributes.ts'
 import type { Operation, Params } from './link.ts'
 import type { Requests } from './requests.ts'
 

@@ -1,5 +1,5 @@
 /** How the client's methods reach an HSM: any of them, each of them, or the one that holds a session key. */
-import type { KeyInfo } from '../../workers/hsm/protocol/values.ts'
+import type { KeyInfo } from '../../workers/hsm/protocol/attributes.ts'
 import { ask, askOne, type DispatchOptions } from './dispatch.ts'
 import { ClientError } from './errors.ts'
 import type { Link, Operation, Params, Result } from './link.ts'

@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import type { SignMechanism } from '../../../workers/hsm/protocol/values.ts'
+import type { SignMechanism } from '../../../workers/hsm/protocol/mechanisms.ts'
 import { command, type Command, type Invocation, type OptionSpec } from '../command.ts'
 import { selectKey } from '../filters.ts'
 import { messageFlags, readMessage, type messageInput } from './message.ts'

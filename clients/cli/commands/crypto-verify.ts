@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { SignMechanism } from '../../../workers/hsm/protocol/values.ts'
+import type { SignMechanism } from '../../../workers/hsm/protocol/mechanisms.ts'
 import { CliError } from '../cli-error.ts'
 import { command, type Command, type Invocation, type OptionSpec } from '../command.ts'
 import { selectKey } from '../filters.ts'

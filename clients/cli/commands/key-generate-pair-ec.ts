@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { CURVES } from '../../../workers/hsm/protocol/values.ts'
+import { CURVES } from '../../../workers/hsm/protocol/mechanisms.ts'
 import { command } from '../command.ts'
 import { keyPairFlags, keyPairInput, presentPair, templatesOf } from './key-pair-flags.ts'
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { KeyInfo } from '../../../workers/hsm/protocol/values.ts'
+import type { KeyInfo } from '../../../workers/hsm/protocol/attributes.ts'
 import { command } from '../command.ts'
 import { filterFlag } from '../filters.ts'
 import { presentKey, presentKeyBriefly } from '../present.ts'

@@ -1,6 +1,6 @@
 /** The signature mechanisms as `crypto sign` and `crypto verify` call them: the same flags for both. */
 import { z } from 'zod'
-import { HASHES, type SignMechanism } from '../../../workers/hsm/protocol/values.ts'
+import { HASHES, type SignMechanism } from '../../../workers/hsm/protocol/mechanisms.ts'
 import type { OptionSpec } from '../command.ts'
 import { messageInput } from './message.ts'
 

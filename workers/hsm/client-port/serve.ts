@@ -4,13 +4,20 @@ import { clientOperations, type ClientOperations } from '../protocol/client-oper
 import { servePort, type Handlers, type PortServer } from '../server/port-server.ts'
 import type { ClientHsm } from './client-hsm.ts'
 import { cryptoHandlers } from './crypto-handlers.ts'
+import { generateHandlers } from './generate-handlers.ts'
 import { keyHandlers } from './key-handlers.ts'
 import { endLogin, newSession, type Session } from './session.ts'
 import { sessionHandlers } from './session-handlers.ts'
 import { userHandlers } from './user-handlers.ts'
 
 export function clientHandlers(hsm: ClientHsm): Handlers<ClientOperations, Session> {
-  return { ...sessionHandlers(hsm), ...userHandlers(hsm), ...keyHandlers(hsm), ...cryptoHandlers(hsm) }
+  return {
+    ...sessionHandlers(hsm),
+    ...userHandlers(hsm),
+    ...generateHandlers(hsm),
+    ...keyHandlers(hsm),
+    ...cryptoHandlers(hsm),
+  }
 }
 
 export interface ClientPort {

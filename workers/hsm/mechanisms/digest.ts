@@ -1,6 +1,6 @@
 /** Digests: their lengths, and the check that what is called a digest can be one. */
 import { HsmError } from '../protocol/errors.ts'
-import type { HashName } from '../protocol/values.ts'
+import type { HashName } from '../protocol/mechanisms.ts'
 import type { DigestParams } from './mechanism.ts'
 
 /** FIPS 180-4, bytes. */

@@ -8,7 +8,7 @@ import {
 } from 'node:crypto'
 import { promisify } from 'node:util'
 import { requireEcdsaDigest, type CurveName } from '../policy/modes.ts'
-import { CURVES } from '../protocol/values.ts'
+import { CURVES } from '../protocol/mechanisms.ts'
 import { pairMaterial } from './describe.ts'
 import { requireDigestLength } from './digest.ts'
 import { signDigest, verifyDigest } from './ecdsa-digest.ts'

@@ -2,7 +2,8 @@
 import type { KeyObject } from 'node:crypto'
 import type { ClusterMode } from '../../../provider-schema/limits.ts'
 import type { CurveName } from '../policy/modes.ts'
-import type { HashName, KEY_TYPES } from '../protocol/values.ts'
+import type { KEY_TYPES } from '../protocol/attributes.ts'
+import type { HashName } from '../protocol/mechanisms.ts'
 import type { ComputedAttributes, KeyClass } from '../vault/attributes.ts'
 
 export type KeyType = (typeof KEY_TYPES)[number]

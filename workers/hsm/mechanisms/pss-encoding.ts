@@ -3,7 +3,7 @@
  * operation itself stays OpenSSL's.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { HashName } from '../protocol/values.ts'
+import type { HashName } from '../protocol/mechanisms.ts'
 import { DIGEST_BYTES } from './digest.ts'
 
 export interface PssParams {

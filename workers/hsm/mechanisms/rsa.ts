@@ -11,7 +11,7 @@ import {
 } from 'node:crypto'
 import { promisify } from 'node:util'
 import { HsmError } from '../protocol/errors.ts'
-import type { HashName } from '../protocol/values.ts'
+import type { HashName } from '../protocol/mechanisms.ts'
 import { numberOfJwk, pairMaterial } from './describe.ts'
 import { DIGEST_INFO_PREFIX, requireDigestLength } from './digest.ts'
 import type { DigestParams, MechanismKey, PairMaterial, Place, Signing } from './mechanism.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { HASHES } from '../protocol/values.ts'
+import { HASHES } from '../protocol/mechanisms.ts'
 import { requireRoomForKeys, requireRoomForUser } from './hsm-types.ts'
 import { requireEcdsaDigest } from './modes.ts'
 

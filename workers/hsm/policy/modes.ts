@@ -4,7 +4,7 @@
  */
 import type { ClusterMode } from '../../../provider-schema/limits.ts'
 import { HsmError } from '../protocol/errors.ts'
-import type { HashName } from '../protocol/values.ts'
+import type { HashName } from '../protocol/mechanisms.ts'
 
 /** Bits of security of a digest in a signature: NIST SP 800-57 part 1 rev. 5, table 3. SHA-1 as AWS prints it. */
 export const DIGEST_STRENGTH = {

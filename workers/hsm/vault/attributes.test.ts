@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { BOOLEAN_ATTRIBUTES, KEY_CLASSES, type BooleanAttribute } from '../protocol/values.ts'
+import { BOOLEAN_ATTRIBUTES, KEY_CLASSES, type BooleanAttribute } from '../protocol/attributes.ts'
 import { attributesAtCreation, matching, type KeyClass } from './attributes.ts'
 
 const computed = { 'key-type': 'aes', 'check-value': '0x010203', 'key-length-bytes': 16 } as const

@@ -6,7 +6,7 @@ import {
   type BooleanAttribute,
   type KEY_CLASSES,
   type KeyAttributes,
-} from '../protocol/values.ts'
+} from '../protocol/attributes.ts'
 
 export type KeyClass = (typeof KEY_CLASSES)[number]
 type ByClass<T> = { readonly [Class in KeyClass]: T }

@@ -4,7 +4,7 @@ import { curveOf } from '../mechanisms/ec.ts'
 import type { UsableKey } from '../mechanisms/registry.ts'
 import type { CurveName } from '../policy/modes.ts'
 import type { Caller } from '../policy/roles.ts'
-import type { KeyAttributes } from '../protocol/values.ts'
+import type { KeyAttributes } from '../protocol/attributes.ts'
 import type { KeyClass } from './attributes.ts'
 import { keyObjectOf, type KeyRecord } from './key-record.ts'
 

@@ -2,7 +2,8 @@
 import { createPrivateKey, createPublicKey, createSecretKey, type KeyObject } from 'node:crypto'
 import { Packr } from 'msgpackr'
 import { z } from 'zod'
-import { bytes, keyAttributes } from '../protocol/values.ts'
+import { keyAttributes } from '../protocol/attributes.ts'
+import { bytes } from '../protocol/values.ts'
 import type { KeyClass } from './attributes.ts'
 
 const packr = new Packr({ useRecords: false })

@@ -1,0 +1,79 @@
+/** Keys as they travel: classes, types, attributes by the CLI's names, templates and filters. */
+import { z } from 'zod'
+import { coverage, keyHandle } from './values.ts'
+
+export const KEY_CLASSES = ['secret-key', 'public-key', 'private-key'] as const
+export const KEY_TYPES = ['aes', 'rsa', 'ec'] as const
+
+/** Boolean attributes, by their CLI names, in the order the CLI prints them (data-plane §2.3). */
+export const BOOLEAN_ATTRIBUTES = [
+  'encrypt',
+  'decrypt',
+  'token',
+  'always-sensitive',
+  'derive',
+  'destroyable',
+  'extractable',
+  'local',
+  'modifiable',
+  'never-extractable',
+  'private',
+  'sensitive',
+  'sign',
+  'trusted',
+  'unwrap',
+  'verify',
+  'wrap',
+  'wrap-with-trusted',
+] as const
+export type BooleanAttribute = (typeof BOOLEAN_ATTRIBUTES)[number]
+
+/** What a caller may ask for at creation; what is left out takes its default. */
+export const attributeTemplate = z.strictObject({
+  label: z.string().max(127).optional(),
+  /** CKA_ID, hexadecimal behind `0x`. */
+  id: z
+    .string()
+    .regex(/^0x([0-9a-fA-F]{2}){0,128}$/, 'an id is 0x and an even number of hexadecimal digits')
+    .optional(),
+  ...(Object.fromEntries(BOOLEAN_ATTRIBUTES.map((name) => [name, z.boolean().optional()])) as {
+    [Name in BooleanAttribute]: z.ZodOptional<z.ZodBoolean>
+  }),
+})
+export type AttributeTemplate = z.infer<typeof attributeTemplate>
+
+/** Every attribute of a key by its CLI name; the numbers and texts that do not apply to its type are absent. */
+export const keyAttributes = z.object({
+  'key-type': z.enum(KEY_TYPES),
+  label: z.string(),
+  id: z.string(),
+  /** Three bytes, hexadecimal behind `0x` (data-plane §2.4). */
+  'check-value': z.string(),
+  class: z.enum(KEY_CLASSES),
+  ...(Object.fromEntries(BOOLEAN_ATTRIBUTES.map((name) => [name, z.boolean()])) as {
+    [Name in BooleanAttribute]: z.ZodBoolean
+  }),
+  'key-length-bytes': z.number(),
+  'public-exponent': z.string().optional(),
+  modulus: z.string().optional(),
+  'modulus-size-bits': z.number().optional(),
+  'ec-point': z.string().optional(),
+  curve: z.string().optional(),
+})
+export type KeyAttributes = z.infer<typeof keyAttributes>
+
+export const keyInfo = z.object({
+  handle: keyHandle,
+  owner: z.string(),
+  sharedWith: z.array(z.string()),
+  coverage,
+  attributes: keyAttributes,
+})
+export type KeyInfo = z.infer<typeof keyInfo>
+
+/** Attribute values to match, by CLI name; all must hold. `handle` selects one key. */
+export const keyFilter = z.strictObject({
+  handle: keyHandle.optional(),
+  attributes: z.record(z.string().max(64), z.union([z.string().max(2048), z.boolean(), z.number()])).default({}),
+})
+export type KeyFilter = z.input<typeof keyFilter>
