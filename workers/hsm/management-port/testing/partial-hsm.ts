@@ -29,7 +29,7 @@ export interface PartialHsm {
   readonly hsm: ManagedHsm
   readonly port: number
   /** Connects as a part of the control plane, or with other credentials. Closed at the end of the test. */
-  readonly connect: (credentials?: TlsCredentials) => Promise<Connection<ManagementOperations>>
+  readonly connect: (credentials?: Partial<TlsCredentials>) => Promise<Connection<ManagementOperations>>
   /** The signed list of members that names this HSM and no other. */
   readonly alone: (epoch?: number, clusterId?: string) => SignedMembership
 }
@@ -82,7 +82,7 @@ export async function partialHsm(t: TestContext, hsmId = 'hsm-1'): Promise<Parti
     pki,
     hsm,
     port: server.port,
-    async connect(credentials = pki.control('jobs')) {
+    async connect(credentials: Partial<TlsCredentials> = pki.control('jobs')) {
       const connection = await openConnection({
         host: '127.0.0.1',
         port: server.port,
