@@ -10,6 +10,9 @@ import { writeWhole } from './identity/files.ts'
 import { stayDrained } from './management-port/drain.ts'
 import { phaseOf } from './management-port/managed-hsm.ts'
 import { serveManagement } from './management-port/serve.ts'
+import { systemQuorumClock } from './quorum/clock.ts'
+import { Quorum } from './quorum/quorum.ts'
+import { QuorumValues } from './quorum/values.ts'
 import { Membership } from './replication/membership.ts'
 import { systemClock } from './replication/clock.ts'
 import { peerConnector, servePeers } from './replication/peer-port.ts'
@@ -104,13 +107,33 @@ async function start(
     hsmType,
     ownsKeys: (name) => keys.ownsKeys(name),
     onDeleted: (name) => clients.endLoginsOf(name),
+    adminsNeeded: () => quorumValues.adminsNeeded,
+  })
+  const quorumValues = new QuorumValues({ store, replication: replicator, hsmType, admins: () => users.admins })
+  const quorum = new Quorum({
+    hsmId: config.hsmId,
+    users,
+    keyOf: (caller, handle) => keys.usable(caller, handle, false),
+    values: quorumValues,
+    replication: replicator,
+    clock: systemQuorumClock,
   })
   const phase = () => phaseOf({ identity, activated: () => users.activated })
 
   const peers = await servePeers({ ...peering, store, identity, replicator })
   atStop(() => peers.close())
   const clients = await serveClients(
-    { config, version, log, users, keys, replication: replicator, cluster: () => clusterFacts(identity), phase },
+    {
+      config,
+      version,
+      log,
+      users,
+      keys,
+      quorum,
+      replication: replicator,
+      cluster: () => clusterFacts(identity),
+      phase,
+    },
     identity.clientTls ?? device.tls,
   )
   // Before the first client comes in.

@@ -2,22 +2,25 @@
 import type { SecureContextOptions } from 'node:tls'
 import { clientOperations, type ClientOperations } from '../protocol/client-operations.ts'
 import { servePort, type Handlers, type PortServer } from '../server/port-server.ts'
+import { withApprovals } from './approvals.ts'
 import type { ClientHsm } from './client-hsm.ts'
 import { cryptoHandlers } from './crypto-handlers.ts'
 import { generateHandlers } from './generate-handlers.ts'
 import { keyHandlers } from './key-handlers.ts'
+import { quorumHandlers } from './quorum-handlers.ts'
 import { endLogin, newSession, type Session } from './session.ts'
 import { sessionHandlers } from './session-handlers.ts'
 import { userHandlers } from './user-handlers.ts'
 
 export function clientHandlers(hsm: ClientHsm): Handlers<ClientOperations, Session> {
-  return {
+  return withApprovals(hsm, {
     ...sessionHandlers(hsm),
     ...userHandlers(hsm),
+    ...quorumHandlers(hsm),
     ...generateHandlers(hsm),
     ...keyHandlers(hsm),
     ...cryptoHandlers(hsm),
-  }
+  })
 }
 
 export interface ClientPort {
