@@ -2,6 +2,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { AuditLog } from './audit/audit-log.ts'
 import { serveClients } from './client-port/serve.ts'
 import { HSM_FILES, hsmConfig, type HsmConfig } from './config.ts'
 import { clusterIdentity, type ClusterIdentity } from './identity/cluster-identity.ts'
@@ -81,6 +82,8 @@ async function start(
   sealKey.fill(0)
   atStop(() => store.close())
   const device = await deviceIdentity({ directory, config, local: store.local, signal })
+  const audit = await AuditLog.open({ directory, hsmId: config.hsmId, device, local: store.local, log })
+  atStop(() => audit.close())
   const identity = clusterIdentity(store)
   const membership = new Membership(store.local, config.trust.controlCa)
   const peering = { config, device, membership, log }
@@ -112,6 +115,7 @@ async function start(
   const clients = await serveClients(
     { config, version, log, users, keys, replication: replicator, cluster: () => clusterFacts(identity), phase },
     identity.clientTls ?? device.tls,
+    audit,
   )
   // Before the first client comes in.
   stayDrained({ store, clients })
@@ -131,6 +135,7 @@ async function start(
     peers: replicator,
     connect: peerConnector(peering, JOIN_CALL_TIMEOUT_MS),
     clients,
+    audit,
     zeroised: onZeroised,
     counts: () => ({ keys: keys.count, users: users.count, sessions: clients.sessions }),
     activated: () => users.activated,

@@ -1,6 +1,8 @@
 /** The client port: applications and people. */
 import type { SecureContextOptions } from 'node:tls'
 import { clientOperations, type ClientOperations } from '../protocol/client-operations.ts'
+import { clientAudit } from '../audit/audited.ts'
+import type { AuditLog } from '../audit/audit-log.ts'
 import { servePort, type Handlers, type PortServer } from '../server/port-server.ts'
 import type { ClientHsm } from './client-hsm.ts'
 import { cryptoHandlers } from './crypto-handlers.ts'
@@ -32,7 +34,12 @@ export interface ClientPort {
 }
 
 /** Listens on the client port, and tells every connection when the members change. Throws what listening throws. */
-export async function serveClients(hsm: Omit<ClientHsm, 'load'>, tls: SecureContextOptions): Promise<ClientPort> {
+export async function serveClients(
+  hsm: Omit<ClientHsm, 'load'>,
+  tls: SecureContextOptions,
+  auditLog: AuditLog,
+): Promise<ClientPort> {
+  const audit = clientAudit(hsm, auditLog)
   let load = () => 0
   const server: PortServer<Session> = await servePort({
     name: 'client',
@@ -40,10 +47,13 @@ export async function serveClients(hsm: Omit<ClientHsm, 'load'>, tls: SecureCont
     port: hsm.config.ports.client,
     tls,
     operations: clientOperations,
-    handlers: clientHandlers({ ...hsm, load: () => load() }),
+    handlers: audit.recorded(clientHandlers({ ...hsm, load: () => load() })),
     log: hsm.log,
     onConnect: newSession,
-    onClose: (connection) => endLogin(connection, hsm.keys),
+    onClose: (connection) => {
+      audit.closed(connection)
+      endLogin(connection, hsm.keys)
+    },
   })
   load = () => server.load
   hsm.replication.onMembersChanged((members) => {
