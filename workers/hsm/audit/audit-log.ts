@@ -181,7 +181,8 @@ export class AuditLog {
       } catch (error) {
         // What was done stays to be written: it is not lost unless the process ends before there is room.
         for (const { reject } of batch) reject(notRecorded(error))
-        return this.#stall(error)
+        this.#stall(error)
+        return
       }
       this.#waiting.splice(0, batch.length)
       for (const { resolve } of batch) resolve()
