@@ -11,6 +11,7 @@ import { writeWhole } from './identity/files.ts'
 import { stayDrained } from './management-port/drain.ts'
 import { phaseOf } from './management-port/managed-hsm.ts'
 import { serveManagement } from './management-port/serve.ts'
+import { Mtls } from './mtls/mtls.ts'
 import { Membership } from './replication/membership.ts'
 import { systemClock } from './replication/clock.ts'
 import { peerConnector, servePeers } from './replication/peer-port.ts'
@@ -108,12 +109,13 @@ async function start(
     ownsKeys: (name) => keys.ownsKeys(name),
     onDeleted: (name) => clients.endLoginsOf(name),
   })
+  const mtls = new Mtls({ store, replication: replicator, hsmType })
   const phase = () => phaseOf({ identity, activated: () => users.activated })
 
   const peers = await servePeers({ ...peering, store, identity, replicator })
   atStop(() => peers.close())
   const clients = await serveClients(
-    { config, version, log, users, keys, replication: replicator, cluster: () => clusterFacts(identity), phase },
+    { config, version, log, users, keys, mtls, replication: replicator, cluster: () => clusterFacts(identity), phase },
     identity.clientTls ?? device.tls,
     audit,
   )

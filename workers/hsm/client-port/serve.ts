@@ -8,14 +8,17 @@ import type { ClientHsm } from './client-hsm.ts'
 import { cryptoHandlers } from './crypto-handlers.ts'
 import { generateHandlers } from './generate-handlers.ts'
 import { keyHandlers } from './key-handlers.ts'
-import { endLogin, newSession, type Session } from './session.ts'
+import { mtlsConnections } from './mtls-connections.ts'
+import { mtlsHandlers, type Sparing } from './mtls-handlers.ts'
+import { endLogin, newSession, type ClientConnection, type Session } from './session.ts'
 import { sessionHandlers } from './session-handlers.ts'
 import { userHandlers } from './user-handlers.ts'
 
-export function clientHandlers(hsm: ClientHsm): Handlers<ClientOperations, Session> {
+export function clientHandlers(hsm: ClientHsm, sparing: Sparing): Handlers<ClientOperations, Session> {
   return {
     ...sessionHandlers(hsm),
     ...userHandlers(hsm),
+    ...mtlsHandlers(hsm, sparing),
     ...generateHandlers(hsm),
     ...keyHandlers(hsm),
     ...cryptoHandlers(hsm),
@@ -41,21 +44,32 @@ export async function serveClients(
 ): Promise<ClientPort> {
   const audit = clientAudit(hsm, auditLog)
   let load = () => 0
+  let connections: Iterable<ClientConnection> = []
+  const mtls = mtlsConnections(hsm.mtls, () => connections)
+  let shown = tls
   const server: PortServer<Session> = await servePort({
     name: 'client',
     host: hsm.config.address,
     port: hsm.config.ports.client,
-    tls,
+    tls: mtls.tls(shown),
     operations: clientOperations,
-    handlers: audit.recorded(clientHandlers({ ...hsm, load: () => load() })),
+    handlers: audit.recorded(clientHandlers({ ...hsm, load: () => load() }, mtls.sparing)),
     log: hsm.log,
-    onConnect: newSession,
+    onConnect(socket) {
+      mtls.admit(socket)
+      return newSession()
+    },
     onClose: (connection) => {
       audit.closed(connection)
       endLogin(connection, hsm.keys)
     },
   })
   load = () => server.load
+  connections = server.connections
+  hsm.mtls.onChange(() => {
+    server.setSecureContext(mtls.tls(shown))
+    mtls.enforce()
+  })
   hsm.replication.onMembersChanged((members) => {
     for (const connection of server.connections) connection.send('members', { members: [...members] })
   })
@@ -64,7 +78,10 @@ export async function serveClients(
     get sessions() {
       return loggedIn().length
     },
-    setSecureContext: (context) => server.setSecureContext(context),
+    setSecureContext(context) {
+      shown = context
+      server.setSecureContext(mtls.tls(shown))
+    },
     endLoginsOf(username) {
       for (const connection of loggedIn()) {
         if (connection.context.caller?.username === username) endLogin(connection, hsm.keys)

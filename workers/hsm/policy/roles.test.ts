@@ -21,6 +21,11 @@ const matrix: Record<Operation, readonly [nobody: boolean, admin: boolean, crypt
   'user-create': [false, true, false],
   'user-delete': [false, true, false],
   'user-change-password': [false, true, true],
+  'mtls-register-trust-anchor': [false, true, false],
+  'mtls-deregister-trust-anchor': [false, true, false],
+  'mtls-list-trust-anchors': [true, true, true],
+  'mtls-get-enforcement': [false, true, true],
+  'mtls-set-enforcement': [false, true, false],
   'key-generate-aes': [false, false, true],
   'key-generate-rsa': [false, false, true],
   'key-generate-ec': [false, false, true],
@@ -33,7 +38,14 @@ const matrix: Record<Operation, readonly [nobody: boolean, admin: boolean, crypt
   decrypt: [false, false, true],
   random: [false, false, true],
 }
-const beforeActivation: readonly string[] = ['hello', 'activate', 'logout', 'hsm-info', 'user-list']
+const beforeActivation: readonly string[] = [
+  'hello',
+  'activate',
+  'logout',
+  'hsm-info',
+  'user-list',
+  'mtls-list-trust-anchors',
+]
 
 function outcome(work: () => unknown): string {
   try {

@@ -32,6 +32,12 @@ export const PERMISSIONS = {
   'user-delete': admins,
   // Everyone their own, admins everyone's: users.ts looks at whose it is.
   'user-change-password': everyUser,
+  'mtls-register-trust-anchor': admins,
+  'mtls-deregister-trust-anchor': admins,
+  'mtls-list-trust-anchors': anyone,
+  'mtls-get-enforcement': everyUser,
+  // Of the admins only one, and only over mTLS: mtls-handlers.ts.
+  'mtls-set-enforcement': admins,
   'key-generate-aes': cryptoUsers,
   'key-generate-rsa': cryptoUsers,
   'key-generate-ec': cryptoUsers,

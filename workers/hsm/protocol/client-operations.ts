@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { cryptoOperations } from './client/crypto.ts'
 import { generateOperations } from './client/generate.ts'
 import { keyOperations } from './client/keys.ts'
+import { mtlsOperations } from './client/mtls.ts'
 import { sessionOperations } from './client/session.ts'
 import { userOperations } from './client/users.ts'
 import type { OperationTable } from './envelope.ts'
@@ -16,6 +17,7 @@ import { member } from './values.ts'
 export const clientOperations = {
   ...sessionOperations,
   ...userOperations,
+  ...mtlsOperations,
   ...generateOperations,
   ...keyOperations,
   ...cryptoOperations,
