@@ -9,6 +9,7 @@ import { MAX_MESSAGE_BYTES } from '../../workers/hsm/protocol/client/crypto.ts'
 import type { SignMechanism } from '../../workers/hsm/protocol/mechanisms.ts'
 import { keyCalls, type KeyCalls } from './keys.ts'
 import type { Link, Params, Result, ServerAddress } from './link.ts'
+import { mtlsCalls, type MtlsCalls } from './mtls.ts'
 import { Pool } from './pool.ts'
 import { Requests, type FromHsm } from './requests.ts'
 import { Secret } from './secret.ts'
@@ -75,6 +76,7 @@ export class Client {
   readonly mode: 'FIPS' | 'NON_FIPS'
   readonly users: UserCalls
   readonly keys: KeyCalls
+  readonly mtls: MtlsCalls
   readonly #pool: Pool
   readonly #requests: Requests
 
@@ -86,6 +88,7 @@ export class Client {
     this.#requests = new Requests(pool, { retry, requireTwoCopies })
     this.users = userCalls(this.#requests)
     this.keys = keyCalls(this.#requests)
+    this.mtls = mtlsCalls(this.#requests)
   }
 
   /** Who is logged in. */

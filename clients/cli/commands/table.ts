@@ -2,6 +2,7 @@
 import type { Command } from '../command.ts'
 import { clusterActivate } from './cluster-activate.ts'
 import { clusterHsmInfo } from './cluster-hsm-info.ts'
+import { clusterMtls } from './cluster-mtls.ts'
 import { cryptoSign } from './crypto-sign.ts'
 import { cryptoVerify } from './crypto-verify.ts'
 import { keyDelete } from './key-delete.ts'
@@ -20,6 +21,7 @@ import { userList } from './user-list.ts'
 export const COMMANDS: readonly Command[] = [
   clusterActivate,
   clusterHsmInfo,
+  ...clusterMtls,
   login,
   logout,
   userCreate,
@@ -39,6 +41,7 @@ export const COMMANDS: readonly Command[] = [
 /** What the words above the commands stand for. */
 export const GROUPS: Readonly<Record<string, string>> = {
   cluster: 'The cluster and its HSMs',
+  'cluster mtls': 'Certificates of clients',
   user: 'The users of the cluster',
   key: 'Keys',
   'key generate-symmetric': 'Generate a symmetric key',

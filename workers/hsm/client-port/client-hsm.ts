@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import type { ClusterMode } from '../../../provider-schema/limits.ts'
 import type { HsmConfig } from '../config.ts'
+import type { Mtls } from '../mtls/mtls.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { HsmPhase } from '../protocol/management-operations.ts'
 import type { Quorum } from '../quorum/quorum.ts'
@@ -23,6 +24,7 @@ export interface ClientHsm {
   readonly users: Users
   readonly keys: Keys
   readonly quorum: Quorum
+  readonly mtls: Mtls
   readonly replication: Replication
   /** Undefined while the HSM belongs to no cluster. */
   cluster(): ClusterFacts | undefined

@@ -31,6 +31,11 @@ const matrix: Record<Operation, readonly [nobody: boolean, admin: boolean, crypt
   'quorum-token-list': [false, true, true],
   'quorum-token-delete': [false, true, false],
   'quorum-token-drop': [false, true, true],
+  'mtls-register-trust-anchor': [false, true, false],
+  'mtls-deregister-trust-anchor': [false, true, false],
+  'mtls-list-trust-anchors': [true, true, true],
+  'mtls-get-enforcement': [false, true, true],
+  'mtls-set-enforcement': [false, true, false],
   'key-generate-aes': [false, false, true],
   'key-generate-rsa': [false, false, true],
   'key-generate-ec': [false, false, true],
@@ -50,6 +55,7 @@ const beforeActivation: readonly string[] = [
   'hsm-info',
   'user-list',
   'quorum-list-values',
+  'mtls-list-trust-anchors',
 ]
 
 function outcome(work: () => unknown): string {

@@ -43,6 +43,12 @@ export const PERMISSIONS = {
   'quorum-token-list': everyUser,
   'quorum-token-delete': admins,
   'quorum-token-drop': everyUser,
+  'mtls-register-trust-anchor': admins,
+  'mtls-deregister-trust-anchor': admins,
+  'mtls-list-trust-anchors': anyone,
+  'mtls-get-enforcement': everyUser,
+  // Of the admins only one, and only over mTLS: mtls-handlers.ts.
+  'mtls-set-enforcement': admins,
   'key-generate-aes': cryptoUsers,
   'key-generate-rsa': cryptoUsers,
   'key-generate-ec': cryptoUsers,

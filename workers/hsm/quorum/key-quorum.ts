@@ -4,13 +4,13 @@ import type { KeyService } from '../protocol/quorum.ts'
 export interface KeyInQuorum {
   readonly owner: string
   readonly sharedWith: readonly string[]
-  /** Fixed when the key is made; 0 and 1 ask for no approval. Public keys have none. */
-  readonly quorum?: { readonly manage?: number; readonly use?: number } | undefined
+  /** Fixed when the key is made; 0 and 1 ask for no approval. */
+  readonly manageQuorum?: number
+  readonly useQuorum?: number
 }
 
-export function thresholdOf({ quorum }: KeyInQuorum, service: KeyService): number {
-  return (service === 'key-usage' ? quorum?.use : quorum?.manage) ?? 0
-}
+export const thresholdOf = (key: KeyInQuorum, service: KeyService): number =>
+  (service === 'key-usage' ? key.useQuorum : key.manageQuorum) ?? 0
 
 /** Whether the crypto user has a say. */
 export const approvesFor = ({ owner, sharedWith }: KeyInQuorum, username: string): boolean =>
