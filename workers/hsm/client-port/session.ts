@@ -6,12 +6,15 @@ import type { PortConnection } from '../server/port-server.ts'
 import type { SessionScope } from '../vault/held-key.ts'
 import type { Keys } from '../vault/keys.ts'
 import type { Users } from '../vault/users.ts'
+import type { LoginChallenge } from './login-challenge.ts'
 
 export interface Session extends SessionScope {
   /** Whether `hello` was said. */
   greeted: boolean
   loggingIn: boolean
   caller: Caller | undefined
+  /** What is to be signed for a login, or for registering a key. */
+  challenge: LoginChallenge | undefined
 }
 
 export type ClientConnection = PortConnection<Session>
@@ -20,6 +23,7 @@ export const newSession = (): Session => ({
   greeted: false,
   loggingIn: false,
   caller: undefined,
+  challenge: undefined,
   handles: new Set(),
 })
 

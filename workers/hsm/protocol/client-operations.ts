@@ -8,6 +8,8 @@ import { z } from 'zod'
 import { cryptoOperations } from './client/crypto.ts'
 import { generateOperations } from './client/generate.ts'
 import { keyOperations } from './client/keys.ts'
+import { quorumOperations } from './client/quorum.ts'
+import { mtlsOperations } from './client/mtls.ts'
 import { sessionOperations } from './client/session.ts'
 import { userOperations } from './client/users.ts'
 import type { OperationTable } from './envelope.ts'
@@ -16,6 +18,8 @@ import { member } from './values.ts'
 export const clientOperations = {
   ...sessionOperations,
   ...userOperations,
+  ...quorumOperations,
+  ...mtlsOperations,
   ...generateOperations,
   ...keyOperations,
   ...cryptoOperations,
