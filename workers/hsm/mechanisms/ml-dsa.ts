@@ -1,0 +1,44 @@
+/** ML-DSA (FIPS 204) by OpenSSL: key pairs and signatures, hedged, with a context string. */
+import { generateKeyPair, sign as cryptoSign, verify as cryptoVerify } from 'node:crypto'
+import { promisify } from 'node:util'
+import { HsmError } from '../protocol/errors.ts'
+import type { MlDsaParameterSet } from '../protocol/mechanisms.ts'
+import { pairMaterial } from './describe.ts'
+import type { PairMaterial, Signing } from './mechanism.ts'
+import { describeMlDsa } from './post-quantum.ts'
+
+/** Bytes of μ (FIPS 204 algorithm 7, line 6). */
+const MU_BYTES = 64
+
+const NODE_NAME = {
+  'ML-DSA-44': 'ml-dsa-44',
+  'ML-DSA-65': 'ml-dsa-65',
+  'ML-DSA-87': 'ml-dsa-87',
+} as const satisfies Record<MlDsaParameterSet, string>
+
+export async function generateMlDsa(set: MlDsaParameterSet): Promise<PairMaterial> {
+  const { privateKey } = await promisify(generateKeyPair)(NODE_NAME[set], {})
+  return pairMaterial(privateKey, describeMlDsa)
+}
+
+export interface MlDsaParams {
+  readonly context?: Uint8Array | undefined
+  readonly dataType: 'raw' | 'external-mu'
+}
+
+export const mlDsa: Signing<MlDsaParams> = {
+  name: 'ml-dsa',
+  keyType: 'ml-dsa',
+  check(_use, _key, { context, dataType }, data) {
+    if (dataType === 'raw') return
+    if (data.length !== MU_BYTES) {
+      throw new HsmError('InvalidRequest', `an external mu has ${MU_BYTES} bytes, not ${data.length} (FIPS 204 section 6.2)`)
+    }
+    if (context && context.length > 0) {
+      throw new HsmError('InvalidRequest', 'an external mu already holds the context (FIPS 204 section 6.2)')
+    }
+  },
+  sign: ({ object: key }, { context }, data) => cryptoSign(null, data, { key, ...(context && { context }) }),
+  verify: ({ object: key }, { context }, data, signature) =>
+    cryptoVerify(null, data, { key, ...(context && { context }) }, signature),
+}
