@@ -1,11 +1,13 @@
 /**
- * ECDSA over a digest that the caller made. The one place that decides how: node:crypto signs only what it hashes itself
- * (Node 26 has no `signDigest`; nodejs/node PR 62345), so an audited library does it, loaded when first needed. Its
- * arithmetic is on BigInts: hardened against timing, not constant-time as OpenSSL's is.
+ * ECDSA over a digest that the caller made. The one place that decides how: OpenSSL does it where it can be reached
+ * (`openssl.ts`), since node:crypto signs only what it hashes itself; else an audited library, loaded when first needed.
+ * The library's arithmetic is on BigInts: hardened against timing, not constant-time as OpenSSL's is.
  */
 import type { KeyObject } from 'node:crypto'
 import type { CurveName } from '../policy/modes.ts'
 import { CURVE } from './curves.ts'
+import { derOf, fixedWidth } from './ecdsa-signature.ts'
+import { openssl } from './openssl.ts'
 
 /** The digest is neither hashed again nor is s made small: what OpenSSL and PKCS#11 do. */
 const AS_IS = { prehash: false, lowS: false } as const
@@ -39,7 +41,34 @@ async function p224() {
 }
 
 /** r||s. */
-export async function signDigest(curve: CurveName, privateKey: KeyObject, digest: Uint8Array): Promise<Uint8Array> {
+export function signDigest(
+  curve: CurveName,
+  privateKey: KeyObject,
+  digest: Uint8Array,
+): Uint8Array | Promise<Uint8Array> {
+  const der = openssl()?.sign('ECDSA', privateKey, digest)
+  return der ? fixedWidth(der, CURVE[curve].bytes) : signByLibrary(curve, privateKey, digest)
+}
+
+export function verifyDigest(
+  curve: CurveName,
+  publicKey: KeyObject,
+  digest: Uint8Array,
+  signature: Uint8Array,
+): boolean | Promise<boolean> {
+  const { bytes } = CURVE[curve]
+  if (signature.length !== 2 * bytes) return false
+  const native = openssl()
+  return native
+    ? native.verify('ECDSA', publicKey, digest, derOf(signature, bytes))
+    : verifyByLibrary(curve, publicKey, digest, signature)
+}
+
+export async function signByLibrary(
+  curve: CurveName,
+  privateKey: KeyObject,
+  digest: Uint8Array,
+): Promise<Uint8Array> {
   const arithmetic = await curveArithmetic(curve)
   const scalar = scalarOf(privateKey, curve)
   try {
@@ -49,18 +78,18 @@ export async function signDigest(curve: CurveName, privateKey: KeyObject, digest
   }
 }
 
-/** `point` is uncompressed. */
-export async function verifyDigest(
+export async function verifyByLibrary(
   curve: CurveName,
-  point: Uint8Array,
+  publicKey: KeyObject,
   digest: Uint8Array,
   signature: Uint8Array,
 ): Promise<boolean> {
   const arithmetic = await curveArithmetic(curve)
+  const spki = publicKey.export({ type: 'spki', format: 'der' })
   try {
-    return arithmetic.verify(signature, digest, point, AS_IS)
+    return arithmetic.verify(signature, digest, spki.subarray(CURVE[curve].spkiPrefix.length), AS_IS)
   } catch {
-    // The library throws on what cannot be a signature at all, a wrong length for instance.
+    // The library throws on what cannot be a signature at all, a number out of range for instance.
     return false
   }
 }
