@@ -63,7 +63,7 @@ export function generateHandlers(hsm: ClientHsm) {
 }
 
 /** A connection that ended while its keys were made ends them now: nobody else would. */
-function endIfGone({ keys }: ClientHsm, { socket, context }: ClientConnection): void {
+export function endIfGone({ keys }: ClientHsm, { socket, context }: ClientConnection): void {
   if (socket.destroyed || !context.caller) keys.endSession(context)
 }
 

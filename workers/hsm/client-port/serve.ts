@@ -8,6 +8,7 @@ import { generateHandlers } from './generate-handlers.ts'
 import { keyHandlers } from './key-handlers.ts'
 import { endLogin, newSession, type Session } from './session.ts'
 import { sessionHandlers } from './session-handlers.ts'
+import { transferHandlers } from './transfer-handlers.ts'
 import { userHandlers } from './user-handlers.ts'
 
 export function clientHandlers(hsm: ClientHsm): Handlers<ClientOperations, Session> {
@@ -16,6 +17,7 @@ export function clientHandlers(hsm: ClientHsm): Handlers<ClientOperations, Sessi
     ...userHandlers(hsm),
     ...generateHandlers(hsm),
     ...keyHandlers(hsm),
+    ...transferHandlers(hsm),
     ...cryptoHandlers(hsm),
   }
 }

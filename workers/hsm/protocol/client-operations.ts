@@ -9,6 +9,7 @@ import { cryptoOperations } from './client/crypto.ts'
 import { generateOperations } from './client/generate.ts'
 import { keyOperations } from './client/keys.ts'
 import { sessionOperations } from './client/session.ts'
+import { transferOperations } from './client/transfer.ts'
 import { userOperations } from './client/users.ts'
 import type { OperationTable } from './envelope.ts'
 import { member } from './values.ts'
@@ -18,6 +19,7 @@ export const clientOperations = {
   ...userOperations,
   ...generateOperations,
   ...keyOperations,
+  ...transferOperations,
   ...cryptoOperations,
 } as const satisfies OperationTable
 

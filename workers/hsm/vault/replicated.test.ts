@@ -49,7 +49,14 @@ async function vault(size: number) {
   const replication = new ToldPeers(size)
   const deleted: string[] = []
   const hsmType = () => 'hsm2m.medium'
-  const keys: Keys = new Keys({ store, replication, hsmType, userExists: (name) => users.has(name) })
+  const keys: Keys = new Keys({
+    store,
+    replication,
+    hsmType,
+    userExists: (name) => users.has(name),
+    isCryptoUser: (name) => users.has(name) && name !== 'admin',
+    keySeparation: 'trusted',
+  })
   const users: Users = new Users({
     store,
     replication,
