@@ -29,6 +29,8 @@ const key: KeyInfo = {
   owner: 'alice',
   sharedWith: ['bob'],
   coverage: 'full',
+  manageQuorum: 2,
+  useQuorum: 1,
   attributes: {
     curve: 'secp256r1',
     'ec-point': '0x04aa',
@@ -48,7 +50,7 @@ test('a key is printed with its attributes in the order of the CLI', () => {
   assert.deepEqual(shown['key-info'], {
     'key-owners': [{ username: 'alice', 'key-coverage': 'full' }],
     'shared-users': [{ username: 'bob', 'key-coverage': 'full' }],
-    'key-quorum-values': { 'manage-key-quorum-value': 0, 'use-key-quorum-value': 0 },
+    'key-quorum-values': { 'manage-key-quorum-value': 2, 'use-key-quorum-value': 1 },
     'cluster-coverage': 'full',
   })
   assert.deepEqual(Object.keys(shown.attributes), [

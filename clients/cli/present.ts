@@ -15,6 +15,8 @@ const KEY_ATTRIBUTE_ORDER = [
   'modulus-size-bits',
   'ec-point',
   'curve',
+  'mldsa-algorithm',
+  'mlkem-algorithm',
 ] as const
 
 /** Names of the attributes a key may have. */
@@ -33,13 +35,13 @@ const HSM_FIELD_ORDER = [
   'fips-state',
 ] as const
 
-export function presentKey({ handle, owner, sharedWith, coverage, attributes }: KeyInfo) {
+export function presentKey({ handle, owner, sharedWith, coverage, manageQuorum, useQuorum, attributes }: KeyInfo) {
   return {
     'key-reference': handle,
     'key-info': {
       'key-owners': [{ username: owner, 'key-coverage': coverage }],
       'shared-users': sharedWith.map((username) => ({ username, 'key-coverage': coverage })),
-      'key-quorum-values': { 'manage-key-quorum-value': 0, 'use-key-quorum-value': 0 },
+      'key-quorum-values': { 'manage-key-quorum-value': manageQuorum, 'use-key-quorum-value': useQuorum },
       'cluster-coverage': coverage,
     },
     attributes: Object.fromEntries(

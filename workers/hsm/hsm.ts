@@ -104,7 +104,14 @@ async function start(
   atStop(() => replicator.stop())
 
   const hsmType = () => identity.current?.hsmType ?? config.hsmType
-  const keys: Keys = new Keys({ store, replication: replicator, hsmType, userExists: (name) => users.has(name) })
+  const keys: Keys = new Keys({
+    store,
+    replication: replicator,
+    hsmType,
+    userExists: (name) => users.has(name),
+    isCryptoUser: (name) => users.list().some(({ username, role }) => username === name && role === 'crypto-user'),
+    keySeparation: config.keySeparation ?? 'trusted',
+  })
   const users: Users = new Users({
     store,
     replication: replicator,

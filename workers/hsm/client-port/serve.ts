@@ -8,12 +8,15 @@ import { withApprovals } from './approvals.ts'
 import type { ClientHsm } from './client-hsm.ts'
 import { cryptoHandlers } from './crypto-handlers.ts'
 import { generateHandlers } from './generate-handlers.ts'
+import { kemHandlers } from './kem-handlers.ts'
 import { keyHandlers } from './key-handlers.ts'
 import { mtlsConnections } from './mtls-connections.ts'
 import { mtlsHandlers, type Sparing } from './mtls-handlers.ts'
 import { quorumHandlers } from './quorum-handlers.ts'
+import { multiPartHandlers } from './multi-part-handlers.ts'
 import { endLogin, newSession, type ClientConnection, type Session } from './session.ts'
 import { sessionHandlers } from './session-handlers.ts'
+import { transferHandlers } from './transfer-handlers.ts'
 import { userHandlers } from './user-handlers.ts'
 
 export function clientHandlers(hsm: ClientHsm, sparing: Sparing): Handlers<ClientOperations, Session> {
@@ -24,7 +27,10 @@ export function clientHandlers(hsm: ClientHsm, sparing: Sparing): Handlers<Clien
     ...mtlsHandlers(hsm, sparing),
     ...generateHandlers(hsm),
     ...keyHandlers(hsm),
+    ...transferHandlers(hsm),
     ...cryptoHandlers(hsm),
+    ...kemHandlers(hsm),
+    ...multiPartHandlers(hsm),
   })
 }
 
