@@ -6,26 +6,26 @@ import { generateRsa } from '../mechanisms/rsa.ts'
 import type { AttributeTemplate, KeyInfo } from '../protocol/attributes.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
 import type { Handlers } from '../server/port-server.ts'
+import type { Creation } from '../vault/key-order.ts'
 import type { ClientHsm } from './client-hsm.ts'
 import { admitCaller, type ClientConnection, type Session } from './session.ts'
 
-interface PairOrder {
+interface PairOrder extends Creation {
   readonly publicAttributes: AttributeTemplate
   readonly privateAttributes: AttributeTemplate
-  readonly requireTwoCopies: boolean
 }
 
 export function generateHandlers(hsm: ClientHsm) {
   const generatePair = async (
     operation: 'key-generate-rsa' | 'key-generate-ec',
     connection: ClientConnection,
-    { publicAttributes, privateAttributes, requireTwoCopies }: PairOrder,
+    { publicAttributes, privateAttributes, ...creation }: PairOrder,
     generate: () => Promise<PairMaterial>,
   ) => {
     const [publicKey, privateKey] = await hsm.keys.create({
+      ...creation,
       owner: admitCaller(operation, hsm, connection),
       scope: connection.context,
-      requireTwoCopies,
       orders: [
         { class: 'public-key', template: publicAttributes },
         { class: 'private-key', template: privateAttributes },
@@ -40,11 +40,11 @@ export function generateHandlers(hsm: ClientHsm) {
   }
 
   return {
-    async 'key-generate-aes'({ lengthBytes, attributes, requireTwoCopies }, connection) {
+    async 'key-generate-aes'({ lengthBytes, attributes, ...creation }, connection) {
       const [key] = await hsm.keys.create({
+        ...creation,
         owner: admitCaller('key-generate-aes', hsm, connection),
         scope: connection.context,
-        requireTwoCopies,
         orders: [{ class: 'secret-key', template: attributes }],
         generate: () => [generateAes(lengthBytes)],
       })

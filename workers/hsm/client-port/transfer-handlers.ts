@@ -3,6 +3,7 @@ import { deriveMaterial, importMaterial, unwrapMaterial, wrapMaterial } from '..
 import type { KeyMaterial } from '../mechanisms/mechanism.ts'
 import type { KeyInfo } from '../protocol/attributes.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
+import { HsmError } from '../protocol/errors.ts'
 import type { Handlers } from '../server/port-server.ts'
 import type { CreateOptions } from '../vault/keys.ts'
 import { deriveTemplate, requireWrap, unwrapTemplate } from '../vault/wrapping.ts'
@@ -61,8 +62,10 @@ export function transferHandlers(hsm: ClientHsm) {
         origin: 'unwrap',
         order: { class: keyClass, template },
         material: () =>
-          consumed(unwrapMaterial(mechanism, { key, wrapped, mode, hsmType }), (bytes) =>
-            importMaterial({ class: keyClass, type, mode, hsmType }, bytes),
+          unwrapped(mechanism.name, () =>
+            consumed(unwrapMaterial(mechanism, { key, wrapped, mode, hsmType }), (bytes) =>
+              importMaterial({ class: keyClass, type, mode, hsmType }, bytes),
+            ),
           ),
       })
     },
@@ -94,6 +97,28 @@ function consumed<Result>(bytes: Uint8Array, use: (bytes: Uint8Array) => Result)
     return use(bytes)
   } finally {
     bytes.fill(0)
+  }
+}
+
+/** Mechanisms whose padding is all that tells whether something was altered. */
+const PADDED: readonly string[] = ['aes-cbc-pad', 'rsa-pkcs']
+
+/**
+ * With these every failure is told in the same words: who learns which it was reads, guess by guess, whatever was
+ * encrypted with the key (Bardou et al., "Efficient padding oracle attacks on cryptographic hardware", CRYPTO 2012).
+ */
+function unwrapped(mechanism: string, unwrap: () => KeyMaterial): KeyMaterial {
+  if (!PADDED.includes(mechanism)) return unwrap()
+  try {
+    return unwrap()
+  } catch (cause) {
+    const isPadding = cause instanceof HsmError && cause.code === 'DecryptionFailed'
+    const isContent =
+      cause instanceof HsmError && (cause.code === 'InvalidRequest' || cause.code === 'MechanismInvalid')
+    if (!isPadding && !isContent) throw cause
+    throw new HsmError('DecryptionFailed', `the data is no key of this type, wrapped with this key by ${mechanism}`, {
+      cause,
+    })
   }
 }
 

@@ -3,14 +3,14 @@ import { z } from 'zod'
 import { attributeTemplate, keyInfo } from '../attributes.ts'
 import type { OperationTable } from '../envelope.ts'
 import { CURVES } from '../mechanisms.ts'
-import { requireTwoCopies } from './two-copies.ts'
+import { creation } from './creation.ts'
 
 export const generateOperations = {
   'key-generate-aes': {
     params: z.strictObject({
       lengthBytes: z.union([z.literal(16), z.literal(24), z.literal(32)]),
       attributes: attributeTemplate,
-      requireTwoCopies,
+      ...creation,
     }),
     result: z.object({ key: keyInfo }),
   },
@@ -30,7 +30,7 @@ export const generateOperations = {
         .refine((e) => e % 2 === 1, 'a public exponent is odd'),
       publicAttributes: attributeTemplate,
       privateAttributes: attributeTemplate,
-      requireTwoCopies,
+      ...creation,
     }),
     result: z.object({ publicKey: keyInfo, privateKey: keyInfo }),
   },
@@ -39,7 +39,7 @@ export const generateOperations = {
       curve: z.enum(CURVES),
       publicAttributes: attributeTemplate,
       privateAttributes: attributeTemplate,
-      requireTwoCopies,
+      ...creation,
     }),
     result: z.object({ publicKey: keyInfo, privateKey: keyInfo }),
   },
