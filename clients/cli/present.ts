@@ -15,6 +15,8 @@ const KEY_ATTRIBUTE_ORDER = [
   'modulus-size-bits',
   'ec-point',
   'curve',
+  'mldsa-algorithm',
+  'mlkem-algorithm',
 ] as const
 
 /** Names of the attributes a key may have. */

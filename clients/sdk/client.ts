@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import { MAX_MESSAGE_BYTES } from '../../workers/hsm/protocol/client/crypto.ts'
-import type { SignMechanism } from '../../workers/hsm/protocol/mechanisms.ts'
+import { takesDigest, type SignMechanism } from '../../workers/hsm/protocol/mechanisms.ts'
 import { keyCalls, type KeyCalls } from './keys.ts'
 import type { Link, Params, Result, ServerAddress } from './link.ts'
 import { Pool } from './pool.ts'
@@ -164,7 +164,11 @@ export class Client {
   }
 }
 
+/** As it is where the HSM must see the whole message: it says so when that is too long. */
 function hashedIfLong(mechanism: SignMechanism, data: Uint8Array): { mechanism: SignMechanism; data: Uint8Array } {
-  if (data.length <= MAX_MESSAGE_BYTES || mechanism.dataType === 'digest') return { mechanism, data }
-  return { mechanism: { ...mechanism, dataType: 'digest' }, data: createHash(mechanism.hash).update(data).digest() }
+  if (data.length <= MAX_MESSAGE_BYTES || !takesDigest(mechanism) || mechanism.dataType === 'digest') {
+    return { mechanism, data }
+  }
+  const digest = createHash(mechanism.hash ?? 'sha512').update(data).digest()
+  return { mechanism: { ...mechanism, dataType: 'digest' }, data: digest }
 }

@@ -1,8 +1,8 @@
 /** Making keys. */
-import { generateAes } from '../mechanisms/aes.ts'
 import { generateEc } from '../mechanisms/ec.ts'
 import type { PairMaterial } from '../mechanisms/mechanism.ts'
 import { generateRsa } from '../mechanisms/rsa.ts'
+import { generateSecret } from '../mechanisms/secret-keys.ts'
 import type { AttributeTemplate, KeyInfo } from '../protocol/attributes.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
 import type { Handlers } from '../server/port-server.ts'
@@ -46,7 +46,7 @@ export function generateHandlers(hsm: ClientHsm) {
         owner: admitCaller('key-generate-aes', hsm, connection),
         scope: connection.context,
         orders: [{ class: 'secret-key', template: attributes }],
-        generate: () => [generateAes(lengthBytes)],
+        generate: () => [generateSecret('aes', lengthBytes)],
       })
       endIfGone(hsm, connection)
       return { key: present(key) }

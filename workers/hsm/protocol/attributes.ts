@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { coverage, keyHandle } from './values.ts'
 
 export const KEY_CLASSES = ['secret-key', 'public-key', 'private-key'] as const
-export const KEY_TYPES = ['aes', 'rsa', 'ec'] as const
+/** `ml-kem` is not AWS's. An Ed25519 key is an `ec` key of the curve `ed25519`. */
+export const KEY_TYPES = ['aes', 'des3', 'generic-secret', 'rsa', 'ec', 'ml-dsa', 'ml-kem'] as const
 
 /** Boolean attributes, by their CLI names, in the order the CLI prints them (data-plane §2.3). */
 export const BOOLEAN_ATTRIBUTES = [
@@ -79,8 +80,8 @@ export const keyAttributes = z.object({
   'key-type': z.enum(KEY_TYPES),
   label: z.string(),
   id: z.string(),
-  /** Three bytes, hexadecimal behind `0x` (data-plane §2.4). */
-  'check-value': z.string(),
+  /** Three bytes, hexadecimal behind `0x` (data-plane §2.4). A generic secret has none. */
+  'check-value': z.string().optional(),
   class: z.enum(KEY_CLASSES),
   ...(Object.fromEntries(BOOLEAN_ATTRIBUTES.map((name) => [name, z.boolean()])) as {
     [Name in BooleanAttribute]: z.ZodBoolean
@@ -91,6 +92,10 @@ export const keyAttributes = z.object({
   'modulus-size-bits': z.number().optional(),
   'ec-point': z.string().optional(),
   curve: z.string().optional(),
+  /** ML-DSA-44, … */
+  'mldsa-algorithm': z.string().optional(),
+  /** ML-KEM-512, … */
+  'mlkem-algorithm': z.string().optional(),
   'wrap-template': carriedTemplate.optional(),
   'unwrap-template': carriedTemplate.optional(),
 })

@@ -60,7 +60,7 @@ export function attributesAtCreation(
     'key-type': keyType,
     label: template.label ?? '',
     id: (template.id ?? '0x').toLowerCase(),
-    'check-value': checkValue,
+    ...(checkValue !== undefined && { 'check-value': checkValue }),
     class: keyClass,
     encrypt: chosen('encrypt'),
     decrypt: chosen('decrypt'),
@@ -124,6 +124,8 @@ export const ATTRIBUTE_NAMES: ReadonlySet<string> = new Set<string>([
   'modulus-size-bits',
   'ec-point',
   'curve',
+  'mldsa-algorithm',
+  'mlkem-algorithm',
 ])
 
 /**

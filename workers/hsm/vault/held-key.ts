@@ -1,8 +1,7 @@
 /** A key in the memory of this HSM, ready for use. */
 import type { KeyObject } from 'node:crypto'
-import { curveOf } from '../mechanisms/ec.ts'
-import type { UsableKey } from '../mechanisms/registry.ts'
-import type { CurveName } from '../policy/modes.ts'
+import { curveOf, type KeyCurve } from '../mechanisms/curves.ts'
+import type { UsableKey } from '../mechanisms/mechanism.ts'
 import type { Caller } from '../policy/roles.ts'
 import type { KeyAttributes } from '../protocol/attributes.ts'
 import type { KeyClass } from './attributes.ts'
@@ -22,7 +21,7 @@ export class HeldKey implements UsableKey {
   readonly type: KeyAttributes['key-type']
   readonly class: KeyClass
   readonly modulusBits?: number
-  readonly curve?: CurveName
+  readonly curve?: KeyCurve
   readonly manageQuorum: number
   readonly useQuorum: number
   /** Whether an admin ever called it trusted: what it wrapped then is still about. */

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { generateAes } from '../mechanisms/aes.ts'
+import { generateSecret } from '../mechanisms/secret-keys.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { Member } from '../protocol/values.ts'
 import type { Replication } from '../replication/replication.ts'
@@ -74,7 +74,7 @@ async function vault(size: number) {
       scope,
       requireTwoCopies,
       orders: [{ class: 'secret-key', template }],
-      generate: () => [generateAes(16)],
+      generate: () => [generateSecret('aes', 16)],
     })
   const login = (password: string) => users.login({ ...owner, password }, '127.0.0.1')
   return { store, replication, users, keys, owner, scope, createAes, login, deleted }
@@ -173,7 +173,7 @@ test('capacity counts keys that are still being made, and keys that failed no mo
 test('a key that is there but not yet acknowledged counts once', async () => {
   const { replication, keys, createAes, owner, scope } = await vault(2)
   const fill = Array.from({ length: 16_664 }, () => ({ class: 'secret-key', template: { token: false } }) as const)
-  const generate = () => fill.map(() => generateAes(16))
+  const generate = () => fill.map(() => generateSecret('aes', 16))
   await keys.create({ owner, scope, requireTwoCopies: true, orders: fill, generate })
   const gate = Promise.withResolvers<number>()
   replication.spread = () => gate.promise
