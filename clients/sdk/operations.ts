@@ -24,6 +24,12 @@ export const HABITS = {
   'key-generate-aes': { repeatable: false },
   'key-generate-rsa': { repeatable: false },
   'key-generate-ec': { repeatable: false },
+  'key-generate-des3': { repeatable: false },
+  'key-generate-generic-secret': { repeatable: false },
+  'key-generate-ml-dsa': { repeatable: false },
+  'key-generate-ml-kem': { repeatable: false },
+  'key-encapsulate': { repeatable: false },
+  'key-decapsulate': { repeatable: false },
   'key-find': { repeatable: true },
   'key-describe': { repeatable: true },
   'key-delete': { repeatable: true },
@@ -40,7 +46,12 @@ export const HABITS = {
   verify: { repeatable: true },
   encrypt: { repeatable: true },
   decrypt: { repeatable: true },
+  digest: { repeatable: true },
   random: { repeatable: true },
+  'part-begin': { repeatable: true },
+  'part-update': { repeatable: false },
+  'part-finish': { repeatable: false },
+  'part-cancel': { repeatable: true },
 } as const satisfies Record<Operation, Habit>
 
 export const habitOf = (op: Operation): Habit => HABITS[op]

@@ -1,8 +1,10 @@
 /** Using keys: sign, verify, encrypt, decrypt; and random bytes. */
+import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Place } from '../mechanisms/mechanism.ts'
 import { random } from '../mechanisms/random.ts'
 import { decrypt, encrypt, sign, verify } from '../mechanisms/registry.ts'
+import { requireAllowed } from '../policy/mechanism-policy.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
 import type { Handlers } from '../server/port-server.ts'
 import { requireCluster, type ClientHsm } from './client-hsm.ts'
@@ -41,6 +43,12 @@ export function cryptoHandlers(hsm: ClientHsm) {
     decrypt({ handle, mechanism, data, requireTwoCopies }, connection) {
       const key = hsm.keys.usable(admitCaller('decrypt', hsm, connection), handle, requireTwoCopies)
       return { plaintext: decrypt(mechanism, { key, data, ...requireCluster(hsm) }) }
+    },
+
+    digest({ hash, data }, connection) {
+      admitCaller('digest', hsm, connection)
+      requireAllowed(hash, 'digest', requireCluster(hsm))
+      return { digest: createHash(hash).update(data).digest() }
     },
 
     random({ length }, connection) {

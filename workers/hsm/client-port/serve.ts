@@ -5,7 +5,9 @@ import { servePort, type Handlers, type PortServer } from '../server/port-server
 import type { ClientHsm } from './client-hsm.ts'
 import { cryptoHandlers } from './crypto-handlers.ts'
 import { generateHandlers } from './generate-handlers.ts'
+import { kemHandlers } from './kem-handlers.ts'
 import { keyHandlers } from './key-handlers.ts'
+import { multiPartHandlers } from './multi-part-handlers.ts'
 import { endLogin, newSession, type Session } from './session.ts'
 import { sessionHandlers } from './session-handlers.ts'
 import { transferHandlers } from './transfer-handlers.ts'
@@ -19,6 +21,8 @@ export function clientHandlers(hsm: ClientHsm): Handlers<ClientOperations, Sessi
     ...keyHandlers(hsm),
     ...transferHandlers(hsm),
     ...cryptoHandlers(hsm),
+    ...kemHandlers(hsm),
+    ...multiPartHandlers(hsm),
   }
 }
 

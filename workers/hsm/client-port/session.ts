@@ -1,17 +1,21 @@
 /** What belongs to one client connection: who logged in on it, and the session keys made on it. */
 import { authorize, type Caller } from '../policy/roles.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
+import { PART_LIMITS } from '../protocol/client/multi-part.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { PortConnection } from '../server/port-server.ts'
 import type { SessionScope } from '../vault/held-key.ts'
 import type { Keys } from '../vault/keys.ts'
 import type { Users } from '../vault/users.ts'
+import { PartOperations } from './part-operations.ts'
 
 export interface Session extends SessionScope {
   /** Whether `hello` was said. */
   greeted: boolean
   loggingIn: boolean
   caller: Caller | undefined
+  /** Operations on data in parts that are under way. */
+  readonly parts: PartOperations
 }
 
 export type ClientConnection = PortConnection<Session>
@@ -21,6 +25,7 @@ export const newSession = (): Session => ({
   loggingIn: false,
   caller: undefined,
   handles: new Set(),
+  parts: new PartOperations(PART_LIMITS),
 })
 
 /** Lets the operation through or throws, before anything of it is looked at. For operations anyone may ask for. */
@@ -40,9 +45,10 @@ export function admitCaller(
   return caller
 }
 
-/** Ends a login: nobody is logged in, and the session's keys are gone. */
+/** Ends a login: nobody is logged in; the session's keys and what it had under way are gone. */
 export function endLogin(connection: ClientConnection, keys: Keys): void {
   connection.context.caller = undefined
+  connection.context.parts.end()
   keys.endSession(connection.context)
   connection.distrust()
 }

@@ -1,14 +1,13 @@
 /** Importing, wrapping, unwrapping and deriving keys. */
 import { deriveMaterial, importMaterial, unwrapMaterial, wrapMaterial } from '../mechanisms/registry.ts'
 import type { KeyMaterial } from '../mechanisms/mechanism.ts'
-import type { KeyInfo } from '../protocol/attributes.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { Handlers } from '../server/port-server.ts'
 import type { CreateOptions } from '../vault/keys.ts'
 import { deriveTemplate, requireWrap, unwrapTemplate } from '../vault/wrapping.ts'
 import { requireCluster, type ClientHsm } from './client-hsm.ts'
-import { endIfGone } from './generate-handlers.ts'
+import { endIfGone, present } from './generate-handlers.ts'
 import { admitCaller, type ClientConnection, type Session } from './session.ts'
 
 type OneKey = Omit<CreateOptions, 'scope' | 'orders' | 'generate'> & {
@@ -25,7 +24,7 @@ export function transferHandlers(hsm: ClientHsm) {
       generate: () => [material()],
     })
     endIfGone(hsm, connection)
-    return { key: made(key) }
+    return { key: present(key) }
   }
 
   return {
@@ -120,9 +119,4 @@ function unwrapped(mechanism: string, unwrap: () => KeyMaterial): KeyMaterial {
       cause,
     })
   }
-}
-
-function made(key: KeyInfo | undefined): KeyInfo {
-  if (!key) throw new Error('a key that was ordered is made')
-  return key
 }

@@ -9,7 +9,8 @@ export type BlockCipherParams = z.output<typeof cipherStreamMechanism>
 
 const BLOCK_BYTES = { aes: 16, des3: 8 } as const
 
-export const blockBytesOf = ({ name }: BlockCipherParams): number => BLOCK_BYTES[name.startsWith('aes') ? 'aes' : 'des3']
+export const blockBytesOf = ({ name }: BlockCipherParams): number =>
+  BLOCK_BYTES[name.startsWith('aes') ? 'aes' : 'des3']
 
 /** Data that is enciphered or deciphered piece by piece. */
 export interface CipherStream {
@@ -87,5 +88,8 @@ function requireCounter(params: BlockCipherParams, length: number): void {
   if (params.name !== 'aes-ctr') return
   const first = BigInt(`0x${Buffer.from(params.iv).toString('hex')}`) & ((1n << BigInt(params.counterBits)) - 1n)
   if (first + BigInt(Math.ceil(length / 16)) <= 1n << BigInt(params.counterBits)) return
-  throw new HsmError('LimitExceeded', `a counter of ${params.counterBits} bits runs over (NIST SP 800-38A appendix B.1)`)
+  throw new HsmError(
+    'LimitExceeded',
+    `a counter of ${params.counterBits} bits runs over (NIST SP 800-38A appendix B.1)`,
+  )
 }

@@ -64,11 +64,7 @@ export function verifyDigest(
     : verifyByLibrary(curve, publicKey, digest, signature)
 }
 
-export async function signByLibrary(
-  curve: CurveName,
-  privateKey: KeyObject,
-  digest: Uint8Array,
-): Promise<Uint8Array> {
+export async function signByLibrary(curve: CurveName, privateKey: KeyObject, digest: Uint8Array): Promise<Uint8Array> {
   const arithmetic = await curveArithmetic(curve)
   const scalar = scalarOf(privateKey, curve)
   try {

@@ -7,7 +7,10 @@ import { CURVE, curveOfSpki, pointBytes } from './curves.ts'
 /** The key of an uncompressed point. Throws InvalidRequest for what is no point of the curve. */
 export function publicKeyOfPoint(curve: CurveName, point: Uint8Array): KeyObject {
   if (point.length !== pointBytes(curve) || point[0] !== 4) {
-    throw new HsmError('InvalidRequest', `a public key on ${curve} is an uncompressed point of ${pointBytes(curve)} bytes`)
+    throw new HsmError(
+      'InvalidRequest',
+      `a public key on ${curve} is an uncompressed point of ${pointBytes(curve)} bytes`,
+    )
   }
   return parsed(Buffer.concat([CURVE[curve].spkiPrefix, point]))
 }
@@ -26,7 +29,9 @@ export function publicKeyOfSpki(bytes: Uint8Array): KeyObject {
 }
 
 function ofCompressed(spki: Buffer): KeyObject {
-  const name = CURVE_NAMES.find((known) => spki.subarray(0, -CURVE[known].bytes - 1).equals(CURVE[known].compressedPrefix))
+  const name = CURVE_NAMES.find((known) =>
+    spki.subarray(0, -CURVE[known].bytes - 1).equals(CURVE[known].compressedPrefix),
+  )
   if (!name) throw new HsmError('MechanismInvalid', 'the key is not on a curve that this HSM has, by its name')
   const { openssl, bytes, spkiPrefix } = CURVE[name]
   const point = ECDH.convertKey(spki.subarray(-bytes - 1), openssl, undefined, undefined, 'uncompressed')

@@ -1,9 +1,10 @@
 /** Message authentication codes by OpenSSL: HMAC (FIPS 198-1) and AES-CMAC (NIST SP 800-38B). */
 import * as crypto from 'node:crypto'
-import { createHmac, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { createHmac, type KeyObject } from 'node:crypto'
 import type { HashName } from '../protocol/mechanisms.ts'
 import { requireData } from './data-caps.ts'
 import type { Signing } from './mechanism.ts'
+import { sameBytes } from './same-bytes.ts'
 
 export type MacParams = { readonly name: 'hmac'; readonly hash: HashName } | { readonly name: 'aes-cmac' }
 
@@ -41,16 +42,13 @@ const macOf = <Params extends MacParams>(params: Params, key: KeyObject, data: U
   return mac.finish()
 }
 
-const matches = (mac: Buffer, signature: Uint8Array) =>
-  mac.length === signature.length && timingSafeEqual(mac, signature)
-
 export const hmac: Signing<Extract<MacParams, { name: 'hmac' }>> = {
   name: 'hmac',
   keyType: 'generic-secret',
   secret: true,
   check: (_use, _key, { hash }, data) => requireData(`hmac-${hash}`, data),
   sign: ({ object }, params, data) => macOf(params, object, data),
-  verify: ({ object }, params, data, signature) => matches(macOf(params, object, data), signature),
+  verify: ({ object }, params, data, signature) => sameBytes(macOf(params, object, data), signature),
 }
 
 export const aesCmac: Signing<Extract<MacParams, { name: 'aes-cmac' }>> = {
@@ -59,5 +57,5 @@ export const aesCmac: Signing<Extract<MacParams, { name: 'aes-cmac' }>> = {
   secret: true,
   check: (_use, _key, _params, data) => requireData('aes-cmac', data),
   sign: ({ object }, params, data) => macOf(params, object, data),
-  verify: ({ object }, params, data, signature) => matches(macOf(params, object, data), signature),
+  verify: ({ object }, params, data, signature) => sameBytes(macOf(params, object, data), signature),
 }

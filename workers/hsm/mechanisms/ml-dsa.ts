@@ -33,7 +33,10 @@ export const mlDsa: Signing<MlDsaParams> = {
   check(_use, _key, { context, dataType }, data) {
     if (dataType === 'raw') return
     if (data.length !== MU_BYTES) {
-      throw new HsmError('InvalidRequest', `an external mu has ${MU_BYTES} bytes, not ${data.length} (FIPS 204 section 6.2)`)
+      throw new HsmError(
+        'InvalidRequest',
+        `an external mu has ${MU_BYTES} bytes, not ${data.length} (FIPS 204 section 6.2)`,
+      )
     }
     if (context && context.length > 0) {
       throw new HsmError('InvalidRequest', 'an external mu already holds the context (FIPS 204 section 6.2)')

@@ -143,9 +143,7 @@ class OpenSsl {
     const known = this.#keys.get(key)
     if (known !== undefined) return known
     const isPrivate = key.type === 'private'
-    const der = isPrivate
-      ? key.export({ type: 'pkcs8', format: 'der' })
-      : key.export({ type: 'spki', format: 'der' })
+    const der = isPrivate ? key.export({ type: 'pkcs8', format: 'der' }) : key.export({ type: 'spki', format: 'der' })
     const bio = this.#f.BIO_new_mem_buf(der, der.length)
     try {
       const read = isPrivate ? this.#f.d2i_PrivateKey_bio : this.#f.d2i_PUBKEY_bio

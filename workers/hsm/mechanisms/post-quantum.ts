@@ -34,3 +34,10 @@ export const describeMlKem: DescribePair = (_spki, { asymmetricKeyType }) => {
   const { public: publicLength, private: privateLength } = ML_KEM[set]
   return { attributes: { 'key-type': 'ml-kem', 'mlkem-algorithm': set }, publicLength, privateLength }
 }
+
+/** Bytes of a ciphertext by node:crypto's name of the key type: FIPS 203 table 3. */
+export const CIPHERTEXT_BYTES: Readonly<Record<string, number>> = {
+  'ml-kem-512': 768,
+  'ml-kem-768': 1088,
+  'ml-kem-1024': 1568,
+}

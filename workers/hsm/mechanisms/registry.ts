@@ -24,6 +24,18 @@ export interface SignatureRequest extends PolicyPlace {
   readonly place: Place
 }
 
+/** Throws unless this key may do that with data of this length: what `sign` and `verify` look at first. */
+export function requireSignature(
+  use: 'sign' | 'verify',
+  params: SignatureParams,
+  request: Omit<SignatureRequest, 'place'>,
+): void {
+  withMechanism(params, (mechanism, own) => {
+    requireUse(use, mechanism, request.key, request)
+    mechanism.check(use, request.key, own, request.data, request.mode)
+  })
+}
+
 export function sign(params: SignatureParams, request: SignatureRequest): Uint8Array | Promise<Uint8Array> {
   return withMechanism(params, (mechanism, own) => {
     const { key, data, mode, place } = request

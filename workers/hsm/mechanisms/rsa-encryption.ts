@@ -48,7 +48,10 @@ export function rsaEncrypt(key: MechanismKey, params: RsaEncryption, data: Uint8
 export function rsaDecrypt(key: MechanismKey, params: RsaEncryption, data: Uint8Array): Buffer {
   const modulusBytes = modulusBitsOf(key) / 8
   if (data.length !== modulusBytes) {
-    throw new HsmError('InvalidRequest', `the data is as long as the modulus, ${modulusBytes} bytes, not ${data.length}`)
+    throw new HsmError(
+      'InvalidRequest',
+      `the data is as long as the modulus, ${modulusBytes} bytes, not ${data.length}`,
+    )
   }
   try {
     return privateDecrypt(paddingOf(key, params), data)

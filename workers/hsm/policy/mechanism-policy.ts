@@ -63,16 +63,7 @@ export const MECHANISM_POLICY = [
     source: TABLE_PAGE,
   },
   {
-    mechanisms: [
-      'aes-gcm',
-      'cloudhsm-aes-gcm',
-      'aes-ecb',
-      'aes-cbc',
-      'aes-cbc-pad',
-      'aes-ctr',
-      'rsa-oaep',
-      'rsa-x509',
-    ],
+    mechanisms: ['aes-gcm', 'cloudhsm-aes-gcm', 'aes-ecb', 'aes-cbc', 'aes-cbc-pad', 'aes-ctr', 'rsa-oaep', 'rsa-x509'],
     operations: ['encrypt', 'decrypt'],
     ...ANYWHERE,
     rule: ANY_RULE,

@@ -24,6 +24,12 @@ const matrix: Record<Operation, readonly [nobody: boolean, admin: boolean, crypt
   'key-generate-aes': [false, false, true],
   'key-generate-rsa': [false, false, true],
   'key-generate-ec': [false, false, true],
+  'key-generate-des3': [false, false, true],
+  'key-generate-generic-secret': [false, false, true],
+  'key-generate-ml-dsa': [false, false, true],
+  'key-generate-ml-kem': [false, false, true],
+  'key-encapsulate': [false, false, true],
+  'key-decapsulate': [false, false, true],
   'key-find': [false, true, true],
   'key-describe': [false, true, true],
   'key-delete': [false, false, true],
@@ -40,7 +46,12 @@ const matrix: Record<Operation, readonly [nobody: boolean, admin: boolean, crypt
   verify: [false, false, true],
   encrypt: [false, false, true],
   decrypt: [false, false, true],
+  digest: [false, false, true],
   random: [false, false, true],
+  'part-begin': [false, false, true],
+  'part-update': [false, false, true],
+  'part-finish': [false, false, true],
+  'part-cancel': [false, false, true],
 }
 const beforeActivation: readonly string[] = ['hello', 'activate', 'logout', 'hsm-info', 'user-list']
 

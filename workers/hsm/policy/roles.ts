@@ -35,6 +35,12 @@ export const PERMISSIONS = {
   'key-generate-aes': cryptoUsers,
   'key-generate-rsa': cryptoUsers,
   'key-generate-ec': cryptoUsers,
+  'key-generate-des3': cryptoUsers,
+  'key-generate-generic-secret': cryptoUsers,
+  'key-generate-ml-dsa': cryptoUsers,
+  'key-generate-ml-kem': cryptoUsers,
+  'key-encapsulate': cryptoUsers,
+  'key-decapsulate': cryptoUsers,
   'key-find': everyUser,
   'key-describe': everyUser,
   'key-delete': cryptoUsers,
@@ -52,7 +58,12 @@ export const PERMISSIONS = {
   verify: cryptoUsers,
   encrypt: cryptoUsers,
   decrypt: cryptoUsers,
+  digest: cryptoUsers,
   random: cryptoUsers,
+  'part-begin': cryptoUsers,
+  'part-update': cryptoUsers,
+  'part-finish': cryptoUsers,
+  'part-cancel': cryptoUsers,
 } as const satisfies Record<keyof ClientOperations, Permission>
 
 /** The caller, who may do this. Throws NotActivated, NotAuthenticated or PermissionDenied, which name the rule. */

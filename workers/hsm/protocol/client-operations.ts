@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { cryptoOperations } from './client/crypto.ts'
 import { generateOperations } from './client/generate.ts'
 import { keyOperations } from './client/keys.ts'
+import { multiPartOperations } from './client/multi-part.ts'
 import { sessionOperations } from './client/session.ts'
 import { transferOperations } from './client/transfer.ts'
 import { userOperations } from './client/users.ts'
@@ -21,6 +22,7 @@ export const clientOperations = {
   ...keyOperations,
   ...transferOperations,
   ...cryptoOperations,
+  ...multiPartOperations,
 } as const satisfies OperationTable
 
 export type ClientOperations = typeof clientOperations

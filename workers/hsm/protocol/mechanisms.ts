@@ -69,6 +69,22 @@ export const signMechanism = z.discriminatedUnion('name', [
 ])
 export type SignMechanism = z.input<typeof signMechanism>
 
+/** What signs data that comes in parts (C_SignUpdate): PSS and PKCS#1 v1.5 hash it, the codes run over it. */
+export const signStreamMechanism = z.discriminatedUnion('name', [
+  z.strictObject({ name: z.literal('rsa-pkcs'), hash }),
+  z.strictObject({
+    name: z.literal('rsa-pkcs-pss'),
+    hash,
+    mgf: hash,
+    saltLength: z.number().int().min(0).max(512),
+  }),
+  z.strictObject({ name: z.literal('ecdsa'), hash }),
+  z.strictObject({ name: z.literal('ed25519ph'), hash: z.literal('sha512').default('sha512') }),
+  hmac,
+  aesCmac,
+])
+export type SignStreamMechanism = z.input<typeof signStreamMechanism>
+
 /** Signs the digest of the message just as well as the message: the caller may hash what is long. */
 export type DigestSigning = Extract<SignMechanism, { dataType?: 'raw' | 'digest' | undefined }>
 
@@ -82,19 +98,9 @@ const desIv = bytes(8, 8)
 export const MAX_AAD_BYTES = 16_224
 const aad = bytes(MAX_AAD_BYTES).optional()
 /** Of SP 800-38D §5.2.1.2; 32 and 64 bits are for wrapping only, where AWS's samples use 64. */
-const tagBits = z
-  .union([z.literal(96), z.literal(104), z.literal(112), z.literal(120), z.literal(128)])
-  .default(128)
+const tagBits = z.union([z.literal(96), z.literal(104), z.literal(112), z.literal(120), z.literal(128)]).default(128)
 const wrapTagBits = z
-  .union([
-    z.literal(32),
-    z.literal(64),
-    z.literal(96),
-    z.literal(104),
-    z.literal(112),
-    z.literal(120),
-    z.literal(128),
-  ])
+  .union([z.literal(32), z.literal(64), z.literal(96), z.literal(104), z.literal(112), z.literal(120), z.literal(128)])
   .default(128)
 
 /** With an IV in front of the ciphertext, which the HSM makes: CKM_CLOUDHSM_AES_GCM. */

@@ -1,7 +1,7 @@
 /** Using keys, and random bytes. */
 import { z } from 'zod'
 import type { OperationTable } from '../envelope.ts'
-import { decryptMechanism, encryptMechanism, signMechanism } from '../mechanisms.ts'
+import { decryptMechanism, encryptMechanism, HASHES, signMechanism } from '../mechanisms.ts'
 import { bytes, keyHandle } from '../values.ts'
 import { requireTwoCopies } from './two-copies.ts'
 
@@ -55,6 +55,10 @@ export const cryptoOperations = {
       requireTwoCopies,
     }),
     result: z.object({ plaintext: bytes(MAX_CIPHER_BYTES) }),
+  },
+  digest: {
+    params: z.strictObject({ hash: z.enum(HASHES), data: bytes(MAX_MESSAGE_BYTES) }),
+    result: z.object({ digest: bytes(64) }),
   },
   random: {
     params: z.strictObject({ length: z.number().int().min(1).max(65_536) }),
