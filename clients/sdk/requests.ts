@@ -40,6 +40,49 @@ export class Requests {
     return link ? askOne(this.pool, link, op, params, { retry: this.#retry }) : this.any(op, params, gone)
   }
 
+  /** As `withKey`, for an operation that takes two keys: a session key among them says which HSM. */
+  withKeys<Op extends Operation>(op: Op, params: Params<Op>, handles: readonly string[]): Promise<Result<Op>> {
+    const link = this.#homeOf(handles)
+    return link ? askOne(this.pool, link, op, params, { retry: this.#retry }) : this.any(op, params)
+  }
+
+  /**
+   * Makes one key of another: where that is, when it is a session key. A session key that comes of a token key lives
+   * with the client's others.
+   */
+  async makeFrom<Op extends 'key-unwrap' | 'key-derive'>(
+    op: Op,
+    params: Params<Op> & { readonly handle: string },
+    ofSession: boolean,
+  ): Promise<KeyInfo> {
+    const link = this.#homeOf([params.handle])
+    if (!link) return this.makeOne(op, params, ofSession)
+    try {
+      const { key } = await askOne(this.pool, link, op, params, { retry: this.#retry })
+      if (!key.attributes.token) this.#sessionKeys.set(key.handle, link)
+      return key
+    } catch (error) {
+      if (ofSession || !(error instanceof ClientError) || error.code !== 'SessionKeyLost') throw error
+      throw new ClientError(
+        'OutcomeUnknown',
+        `${error.message} before it answered ${op}: a key may have been made or not. Look before you repeat it`,
+        { cause: error },
+      )
+    }
+  }
+
+  /** Makes one key, of the session or not. */
+  async makeOne<Op extends 'key-import' | 'key-unwrap' | 'key-derive'>(
+    op: Op,
+    params: Params<Op>,
+    ofSession: boolean,
+  ): Promise<KeyInfo> {
+    const { key } = ofSession
+      ? await this.makeSessionKeys(op, params, (made) => [made.key])
+      : await this.any(op, params)
+    return key
+  }
+
   /**
    * Makes session keys. All of a client's live on one HSM for as long as that connection lasts, so that one search
    * finds them all. Nothing is left of them when the connection breaks: no outcome is unknown.
@@ -65,6 +108,16 @@ export class Requests {
       if (error instanceof ClientError && error.code === 'SessionKeyLost') return this.any('key-find', params)
       throw error
     }
+  }
+
+  /** Token keys anywhere, session keys where they are. */
+  async describe(handles: readonly string[]): Promise<KeyInfo[]> {
+    const link = this.#homeOf(handles)
+    const params = { handles: [...handles] }
+    const { keys } = link
+      ? await askOne(this.pool, link, 'key-describe', params, { retry: this.#retry })
+      : await this.any('key-describe', params)
+    return keys
   }
 
   /** Asks every connected HSM; those that do not answer are left out unless none does. */
@@ -135,6 +188,14 @@ export class Requests {
 
   forgetKeys(): void {
     this.#sessionKeys.clear()
+  }
+
+  #homeOf(handles: readonly string[]): Link | undefined {
+    for (const handle of handles) {
+      const link = this.#sessionKeys.get(handle)
+      if (link) return link
+    }
+    return undefined
   }
 
   #sessionHome(): Link | undefined {

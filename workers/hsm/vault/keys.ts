@@ -281,7 +281,10 @@ export class Keys {
       return
     }
     const record = changes.reduce(withChange, key.record)
-    if (!record.attributes.token) return this.#hold(key.as(record))
+    if (!record.attributes.token) {
+      this.#hold(key.as(record))
+      return
+    }
     try {
       await this.#writeChanges([{ path: keyPath(handle), value: encodeKey(record) }])
     } catch (error) {
