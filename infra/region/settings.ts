@@ -16,6 +16,7 @@ const common = configurationFile.pick({
   unknownSubnets: true,
   offeredHsmTypes: true,
   limits: true,
+  recovery: true,
 })
 
 export const regionSettings = z.object({

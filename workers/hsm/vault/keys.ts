@@ -10,7 +10,13 @@ import { KeyIndex } from './key-index.ts'
 import { decodeKey, encodeKey, handleOf, keyPath } from './key-record.ts'
 import type { FeedEntry } from './record-store.ts'
 import { Room } from './room.ts'
-import { SPREAD_TIMEOUT_MS, TWO_COPIES_TEXT, writeReplicated, type Vaulted } from './replicated-write.ts'
+import {
+  requireWritable,
+  SPREAD_TIMEOUT_MS,
+  TWO_COPIES_TEXT,
+  writeReplicated,
+  type Vaulted,
+} from './replicated-write.ts'
 
 export interface KeysOptions extends Vaulted {
   readonly hsmType: () => string
@@ -71,6 +77,7 @@ export class Keys {
   async create(options: CreateOptions): Promise<KeyInfo[]> {
     const { owner, orders } = options
     const tokens = orders.filter(({ template }) => template.token !== false)
+    if (tokens.length > 0) requireWritable(this.#options, 'making a token key')
     if (tokens.length > 0 && options.requireTwoCopies && this.#options.replication.members().length < 2) {
       throw new HsmError('NotEnoughCopies', TWO_COPIES_TEXT)
     }
@@ -110,10 +117,14 @@ export class Keys {
     return { keys, total: wanted.length }
   }
 
-  /** A key the caller may use. Throws KeyNotFound, the same for none and for another's; NotEnoughCopies. */
+  /**
+   * A key the caller may use. Throws KeyNotFound, the same for none and for another's; NotEnoughCopies. While HSMs are
+   * swapped a key may be on one of them alone: then it is in the backup before the swap, and nobody can make another.
+   */
   usable(caller: Caller, handle: string, requireTwoCopies: boolean): HeldKey {
     const key = this.#visible(caller, handle)
-    if (requireTwoCopies && key.seq !== undefined && this.#options.replication.copies(key.seq) < 2) {
+    const { replication } = this.#options
+    if (requireTwoCopies && !replication.writesLimited && key.seq !== undefined && replication.copies(key.seq) < 2) {
       throw new HsmError('NotEnoughCopies', TWO_COPIES_TEXT)
     }
     return key
@@ -132,6 +143,7 @@ export class Keys {
       this.#forget(key)
       return
     }
+    requireWritable(this.#options, 'deleting a token key')
     const { store, replication } = this.#options
     const entries = await store.write([{ path: keyPath(handle), value: undefined }])
     await replication.spread(entries, SPREAD_TIMEOUT_MS)

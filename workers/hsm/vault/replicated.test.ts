@@ -16,6 +16,7 @@ import { Users } from './users.ts'
 class ToldPeers implements Replication {
   /** HSMs, this one included, that take what is written. */
   holding: number
+  writesLimited = false
   readonly #members: Member[]
 
   constructor(size: number) {

@@ -45,6 +45,7 @@ export async function bench(): Promise<Bench> {
       ports: world.ports,
       log: pino({ level: 'silent' }),
       signal: new AbortController().signal,
+      hostId: 'host-1',
     },
     close: async () => {
       await database.close()
