@@ -97,7 +97,7 @@ export const migrateHsmType = transition({
     validate: async (cluster, ctx) => {
       const { swap } = migrationOf(cluster)
       if (!swap) return to('choose')
-      const wrong = await flawOf(cluster, swap, ctx)
+      const wrong = await flawOf(cluster, swap, ctx).catch(textOf)
       if (wrong === undefined) {
         await keepProgress(ctx, cluster, () => ({ swap: null }))
         return to('choose')
@@ -143,8 +143,7 @@ async function flawOf(
   const { health, inventory } = await withHsm(ctx, hsm, async (connection) => ({
     health: await connection.call('health', {}),
     inventory: await connection.call('inventory', {}),
-  })).catch((error: unknown) => ({ health: undefined, inventory: String(error) }))
-  if (!health || typeof inventory === 'string') return `${hsm.id} does not answer: ${String(inventory)}`
+  }))
   if (health.phase !== 'active') return `${hsm.id} is ${health.phase}.`
   if (inventory.digest !== swap.digest) {
     return `${hsm.id} holds other content (${inventory.keys} keys, ${inventory.users} users).`
@@ -152,6 +151,9 @@ async function flawOf(
   const apart = members.filter(({ id }) => id !== hsm.id && !health.peersInSync.includes(id))
   return apart.length === 0 ? undefined : `${hsm.id} is not in sync with ${namesOf(apart)}.`
 }
+
+/** That it does not answer is a flaw as well. */
+const textOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
 /** Takes the change back: from here on another job is at work. */
 async function rollBack(cluster: Cluster, ctx: JobContext, reason: string): Promise<Next> {
