@@ -225,3 +225,25 @@ test('more logins than may wait are told to try again', async () => {
   const busy = outcomes.filter((outcome) => codeOf(outcome) === 'Busy')
   assert.equal(busy.length, 80 - 64)
 })
+
+test('a write that was under way when limited-write mode began is refused, and nothing of it stays', async () => {
+  const { keys, users, store, replication } = await vault(2)
+  const before = store.list('').length
+  const deciding = keys.create({
+    owner: { username: 'alice', role: 'crypto-user' },
+    scope: { handles: new Set() },
+    requireTwoCopies: false,
+    orders: [{ class: 'secret-key', template: {} }],
+    generate: async () => {
+      await Promise.resolve()
+      replication.writesLimited = true
+      return [generateAes(32)]
+    },
+  })
+  const outcomes = await Promise.allSettled([
+    deciding,
+    users.create({ username: 'bob', role: 'crypto-user', password: 'password-1' }),
+  ])
+  assert.deepEqual(outcomes.map(codeOf), ['PolicyRefused', 'PolicyRefused'])
+  assert.equal(store.list('').length, before)
+})
