@@ -43,6 +43,11 @@ export class Pool {
     return this.#session
   }
 
+  /** How long a request waits while no HSM can take it, in milliseconds. */
+  get patienceMs(): number {
+    return this.#options.unreachableTimeoutMs
+  }
+
   /** Fires when the pool is closed. */
   get signal(): AbortSignal {
     return this.#closing.signal

@@ -67,6 +67,11 @@ export const launchHsm = transition({
       const fromMembers = isSwapping ? 'join' : 'back-up'
       const source = await sourceOf(hsm, ctx)
       if (source === 'members') return to(fromMembers)
+      if (source === 'silent') {
+        // In a swap the job of the cluster knows what to do: it puts another HSM in the place of the silent ones first.
+        if (isSwapping) throw new Hopeless('No HSM of the cluster answers.')
+        return again(0, 'No HSM of the cluster answers.')
+      }
       if (source !== 'none') return again(100, source.waitFor)
       if (cluster.state !== 'ACTIVE' && cluster.state !== 'DEGRADED' && !isSwapping) {
         throw new Hopeless('The cluster lost its only HSM before it was activated. Please delete the cluster.')
@@ -196,7 +201,7 @@ async function otherMembers(hsm: Hsm, ctx: JobContext): Promise<Hsm[]> {
 const withIt = (cluster: Cluster, hsm: Hsm, all: readonly Hsm[]) =>
   all.filter((other) => other.id !== hsm.id && other.member && areTogether(cluster, hsm, other))
 
-type Source = 'members' | 'none' | { readonly waitFor: string }
+type Source = 'members' | 'none' | 'silent' | { readonly waitFor: string }
 
 const isSource = (found: Source | readonly Hsm[]): found is Source => typeof found === 'string' || 'waitFor' in found
 
@@ -229,9 +234,7 @@ async function sourceOf(hsm: Hsm, ctx: JobContext): Promise<Source> {
   const answers = await Promise.allSettled(
     found.map((other) => withHsm(ctx, other, (connection) => connection.call('health', {}))),
   )
-  return answers.some(({ status }) => status === 'fulfilled')
-    ? 'members'
-    : { waitFor: 'No HSM of the cluster answers.' }
+  return answers.some(({ status }) => status === 'fulfilled') ? 'members' : 'silent'
 }
 
 /** What to restore: the cluster's own newest backup, else the one it was made from; what a rollback goes back to. */

@@ -55,7 +55,7 @@ async function show(ctx: Context, hsm: Hsm, cluster: Cluster, condition: HsmCond
   if (hsm.state !== 'ACTIVE' || (!isKnown && silentMs < SILENCE_MS)) return
   ctx.log.warn({ hsmId: hsm.id, condition }, 'an HSM does not answer')
   const message = isKnown
-    ? `${condition.why} ${await whatIsLost(ctx, hsm, cluster)}`
+    ? `${condition.why} ${await whatIsLost(ctx, hsm, cluster)}`.trim()
     : 'The HSM does not answer. Its host restarts it; its keys are kept.'
   await ctx.database.read.hsms.changeState(hsm.id, { from: 'ACTIVE', to: 'DEGRADED', message })
 }
