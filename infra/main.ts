@@ -7,6 +7,7 @@ import type {
   AuditVerifyFlags,
   DataFlag,
   DoctorFlags,
+  HsmListFlags,
   LogsFlags,
   RegionFlags,
   StatusFlags,
@@ -16,6 +17,8 @@ import { Trouble } from './trouble.ts'
 import { VERSION } from './version.ts'
 
 const DATA = 'data directory (default: $STRONGROOM_DATA, else strongroom in the place for your application data)'
+
+const ALLOW_HSM1 = 'offer hsm1.medium for new clusters, to rehearse the change of a cluster to hsm2m.medium'
 
 const program = new Command('strongroom')
   .description(
@@ -35,6 +38,7 @@ program
   .option('--regions <names>', 'regions, by commas (default: those that the data directory has, else us-east-1)')
   .option('--config <file>', 'configuration (default: strongroom.json in the data directory)')
   .option('--ephemeral', 'keep nothing: a data directory that is removed at the end')
+  .option('--allow-hsm1', ALLOW_HSM1)
   .option('--detach', 'return when it is ready; "strongroom down" ends it')
   .addHelpText('after', '\nA PostgreSQL server of your own: STRONGROOM_DATABASE_URL=postgres://user:password@host/name')
   .action(async (flags: UpFlags) => (await import('./command/up.ts')).up(flags))
@@ -104,6 +108,23 @@ audit
     (await import('./command/audit.ts')).auditVerify(files, flags),
   )
 
+const hsm = program.command('hsm').description('the HSMs of a data directory')
+
+hsm
+  .command('list')
+  .description('HSMs, whether they run, and where they listen')
+  .option('--data <dir>', DATA)
+  .option('--json', 'for programs')
+  .action(async (flags: HsmListFlags) => (await import('./command/hsm.ts')).listHsms(flags))
+
+hsm
+  .command('tamper')
+  .description('trip the tamper response of an HSM: its keys are destroyed at once, and the service replaces it')
+  .argument('<hsm-id>')
+  .option('--data <dir>', DATA)
+  .addHelpText('after', '\nOf the only HSM of a cluster, what was written since the newest backup is lost for good.')
+  .action(async (id: string, flags: DataFlag) => (await import('./command/hsm.ts')).tamper(id, flags))
+
 program
   .command('region')
   .description('run one region, or a part of it, in this process, on a PostgreSQL server of your own')
@@ -113,6 +134,7 @@ program
   .option('--listen <address>', 'address of the API')
   .option('--config <file>', 'configuration')
   .option('--peer-port <n>', 'port for other regions (default: any free one)')
+  .option('--allow-hsm1', ALLOW_HSM1)
   .addOption(new Option('--roles <names>', 'api, jobs or both, by commas').default('api,jobs'))
   .addHelpText('after', '\nNeeds STRONGROOM_DATABASE_URL, or databaseUrl in the configuration.')
   .action(async (flags: RegionFlags) => (await import('./command/region.ts')).region(flags))

@@ -29,6 +29,7 @@ import type {
   SubnetId,
   VpcId,
 } from '../provider-schema/ids.ts'
+import type { HsmTypeMigration } from '../provider-schema/hsm-type-migration.ts'
 import type { ClusterMode, HsmType, NetworkType } from '../provider-schema/limits.ts'
 import {
   BACKUP_STATES,
@@ -85,6 +86,10 @@ export const clusters = pgTable(
     tags: jsonb('tags').$type<Record<string, string>>().notNull().default({}),
     /** Number of the newest signed list of members; rises whenever an HSM joins or leaves. */
     membershipEpoch: integer('membership_epoch').notNull().default(0),
+    /** Until when the change of the HSM type can be taken back; null when there is none. */
+    hsmTypeRollbackExpiration: instant('hsm_type_rollback_expiration'),
+    /** The last change of the HSM type, as long as it can be taken back, and how far it is. */
+    migration: jsonb('migration').$type<HsmTypeMigration>(),
     createdAt: instant('created_at').notNull(),
     deletedAt: instant('deleted_at'),
   },
@@ -120,6 +125,8 @@ export const hsms = pgTable(
     member: boolean('member').notNull().default(false),
     /** The backup that the present transition makes or restores. */
     backupId: text('backup_id').$type<BackupId>(),
+    /** The HSM whose place (ENI, address, zone) it takes; null once it has taken it. */
+    replaces: text('replaces').$type<HsmId>(),
     createdAt: instant('created_at').notNull(),
     deletedAt: instant('deleted_at'),
   },

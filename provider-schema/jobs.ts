@@ -30,6 +30,8 @@ export const jobs = {
   deleteCluster: job('delete-cluster', ofCluster, (p) => p.clusterId),
   launchHsm: job('launch-hsm', ofHsm, (p) => p.hsmId),
   deleteHsm: job('delete-hsm', ofHsm, (p) => p.hsmId),
+  migrateHsmType: job('migrate-hsm-type', ofCluster, (p) => p.clusterId),
+  rollBackHsmType: job('roll-back-hsm-type', ofCluster, (p) => p.clusterId),
   takeBackup: job('take-backup', ofBackup, (p) => p.backupId),
   copyBackup: job('copy-backup', ofCopy, (p) => p.copyId),
 } as const

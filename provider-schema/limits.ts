@@ -3,6 +3,8 @@ export const LIMITS = {
   clustersPerAccount: 4,
   hsmsPerAccount: 6,
   hsmsPerCluster: 28,
+  /** One less than a cluster may have: AWS's precondition of a change of the HSM type (§2.4). */
+  hsmsPerMigration: 27,
   tagsPerResource: 50,
   retentionDays: { min: 7, max: 379, default: 90 },
   /** Bytes of an API request body; a larger one is refused unread. */
@@ -11,6 +13,9 @@ export const LIMITS = {
 
 export const HSM_TYPES = ['hsm1.medium', 'hsm2m.medium'] as const
 export type HsmType = (typeof HSM_TYPES)[number]
+
+/** For how long after its start a change of the HSM type can be taken back (control-plane §2.4). */
+export const ROLLBACK_HOURS = 24
 
 export const CLUSTER_MODES = ['FIPS', 'NON_FIPS'] as const
 export type ClusterMode = (typeof CLUSTER_MODES)[number]

@@ -78,6 +78,7 @@ export const cluster = z.object({
   CreateTimestamp: instant,
   Hsms: z.array(z.lazy(() => hsm)),
   HsmType: z.enum(HSM_TYPES),
+  HsmTypeRollbackExpiration: instant.optional(),
   SecurityGroup: z.custom<SecurityGroupId>().optional(),
   SourceBackupId: z.custom<BackupId>().optional(),
   State: z.enum(CLUSTER_STATES),

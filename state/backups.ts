@@ -3,6 +3,7 @@ import { and, asc, desc, eq, inArray, isNotNull, ne, or, sql, type SQL } from 'd
 import { backups } from '../migrations/schema.ts'
 import { notFound } from '../provider-schema/errors.ts'
 import type { AccountId, BackupId, ClusterId, CopyId } from '../provider-schema/ids.ts'
+import type { HsmType } from '../provider-schema/limits.ts'
 import type { BackupState } from '../provider-schema/states.ts'
 import { changeState, deadlineOf, findRow, TRANSITION_SECONDS, type Change } from './change-state.ts'
 import type { Sql } from './database.ts'
@@ -72,12 +73,22 @@ export const backupsIn = (db: Sql) => ({
     await db.update(backups).set(set).where(eq(backups.id, id))
   },
 
-  /** The newest READY backup of a cluster that was made in this region. */
-  newestReady: async (clusterId: ClusterId): Promise<Backup | undefined> => {
+  /**
+   * The newest READY backup of a cluster that was made in this region; with a type, of those that an HSM of it can
+   * restore: an hsm1.medium takes none of an hsm2m.medium.
+   */
+  newestReady: async (clusterId: ClusterId, hsmType?: HsmType): Promise<Backup | undefined> => {
     const [row] = await db
       .select()
       .from(backups)
-      .where(and(eq(backups.clusterId, clusterId), eq(backups.state, 'READY'), sql`${backups.copyId} is null`))
+      .where(
+        and(
+          eq(backups.clusterId, clusterId),
+          eq(backups.state, 'READY'),
+          sql`${backups.copyId} is null`,
+          hsmType === 'hsm1.medium' ? eq(backups.hsmType, hsmType) : undefined,
+        ),
+      )
       .orderBy(desc(backups.createdAt), desc(backups.id))
       .limit(1)
     return row

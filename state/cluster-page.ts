@@ -45,6 +45,7 @@ export type ShownCluster = Pick<
   | 'clusterCertificate'
   | 'tags'
   | 'createdAt'
+  | 'hsmTypeRollbackExpiration'
 >
 
 /** An HSM as far as it is shown. */
@@ -60,7 +61,10 @@ export interface ClusterWithHsms {
 }
 
 /** Epoch milliseconds instead of a timestamp: parsing a date's text costs more than all the rest of a row. */
-type ClusterRow = Omit<ShownCluster, 'createdAt'> & { readonly createdAt: number }
+type ClusterRow = Omit<ShownCluster, 'createdAt' | 'hsmTypeRollbackExpiration'> & {
+  readonly createdAt: number
+  readonly rollbackExpiration: number | null
+}
 
 const PAGE = `
   select id, hsm_type as "hsmType", mode, network_type as "networkType", state, state_message as "stateMessage",
@@ -68,7 +72,8 @@ const PAGE = `
     retention_days as "retentionDays", source_backup_id as "sourceBackupId", cluster_csr as "clusterCsr",
     hsm_certificate as "hsmCertificate", aws_hardware_certificate as "awsHardwareCertificate",
     manufacturer_hardware_certificate as "manufacturerHardwareCertificate",
-    cluster_certificate as "clusterCertificate", tags, extract(epoch from created_at)::float8 * 1000 as "createdAt"
+    cluster_certificate as "clusterCertificate", tags, extract(epoch from created_at)::float8 * 1000 as "createdAt",
+    extract(epoch from hsm_type_rollback_expiration)::float8 * 1000 as "rollbackExpiration"
   from clusters
   where account = $1
     and ($2::text is null or id > $2)
@@ -110,8 +115,12 @@ export async function clusterPage(pool: Pool, query: ClusterQuery): Promise<Clus
     values: [clusters.map((cluster) => cluster.id)],
   })
   const byCluster = Map.groupBy(hsms, (hsm) => hsm.clusterId)
-  return clusters.map((row) => ({
-    cluster: { ...row, createdAt: new Date(row.createdAt) },
+  return clusters.map(({ createdAt, rollbackExpiration, ...row }) => ({
+    cluster: {
+      ...row,
+      createdAt: new Date(createdAt),
+      hsmTypeRollbackExpiration: rollbackExpiration === null ? null : new Date(rollbackExpiration),
+    },
     hsms: byCluster.get(row.id) ?? [],
   }))
 }

@@ -10,6 +10,7 @@ import { describeBackups } from './describe-backups.ts'
 import { describeClusters } from './describe-clusters.ts'
 import { initializeCluster } from './initialize-cluster.ts'
 import { listTags } from './list-tags.ts'
+import { modifyCluster } from './modify-cluster.ts'
 import { tagResource } from './tag-resource.ts'
 import { untagResource } from './untag-resource.ts'
 
@@ -18,6 +19,7 @@ export const HANDLERS: ReadonlyMap<OperationName, Handler> = new Map(
     createCluster,
     describeClusters,
     initializeCluster,
+    modifyCluster,
     deleteCluster,
     createHsm,
     deleteHsm,

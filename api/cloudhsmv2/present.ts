@@ -24,6 +24,9 @@ export function presentNewCluster(cluster: ShownCluster, hsms: readonly ShownHsm
     CreateTimestamp: seconds(cluster.createdAt),
     Hsms: hsms.map(presentHsm),
     HsmType: cluster.hsmType,
+    ...(cluster.hsmTypeRollbackExpiration && {
+      HsmTypeRollbackExpiration: seconds(cluster.hsmTypeRollbackExpiration),
+    }),
     ...(cluster.sourceBackupId && { SourceBackupId: cluster.sourceBackupId }),
     State: cluster.state,
     ...(cluster.stateMessage !== null && { StateMessage: cluster.stateMessage }),

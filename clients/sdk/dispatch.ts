@@ -6,6 +6,9 @@ import { addressOf, BUSY_BACKOFF, BUSY_RETRIES, type Link, type Operation, type 
 import { habitOf } from './operations.ts'
 import type { Pool } from './pool.ts'
 
+/** How long until an HSM that drains is asked again, when there is no other. */
+const DRAINED_LOOK_MS = 200
+
 /** Connections that may break under one request before it is given up: beyond that the request itself is suspect. */
 const MAX_BROKEN = 5
 
@@ -35,10 +38,17 @@ export async function ask<Op extends Operation>(
   let busy = 0
   let broken = 0
   let refusal: HsmError | undefined
+  const end = Date.now() + pool.patienceMs
   for (;;) {
     const fresh = pool.pick(tried, habit.anyone)
     // Every HSM was asked, and at least one of them answered.
-    if (!fresh && refusal && pool.pick(new Set(), habit.anyone)) throw refusal
+    if (!fresh && refusal && pool.pick(new Set(), habit.anyone)) {
+      // A draining HSM is about to go: another may come in its place.
+      if (refusal.code !== 'Draining' || Date.now() > end) throw refusal
+      await pool.changed(DRAINED_LOOK_MS)
+      tried.clear()
+      continue
+    }
     const link = fresh ?? (await pool.wait(habit.anyone))
     try {
       return await link.call(op, params)

@@ -9,6 +9,7 @@ export interface UpFlags extends DataFlag {
   readonly regions?: string
   readonly config?: string
   readonly ephemeral?: boolean
+  readonly allowHsm1?: boolean
   readonly detach?: boolean
 }
 export interface StatusFlags extends DataFlag {
@@ -44,4 +45,8 @@ export interface RegionFlags extends DataFlag {
   readonly config?: string
   readonly peerPort?: string
   readonly roles: string
+  readonly allowHsm1?: boolean
+}
+export interface HsmListFlags extends DataFlag {
+  readonly json?: boolean
 }

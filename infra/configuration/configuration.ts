@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { HSM_TYPES, LIMITS } from '../../provider-schema/limits.ts'
+import { RECOVERY } from '../../workers/jobs/recovery.ts'
 import { ID_PATTERNS } from '../../provider-schema/ids.ts'
 
 /** A region's name as the service model has it. */
@@ -74,6 +75,14 @@ export const configurationFile = z.strictObject({
       clustersPerAccount: z.int().min(1).default(LIMITS.clustersPerAccount),
       hsmsPerAccount: z.int().min(1).default(LIMITS.hsmsPerAccount),
       hsmsPerCluster: z.int().min(1).max(LIMITS.hsmsPerCluster).default(LIMITS.hsmsPerCluster),
+    })
+    .prefault({}),
+  /** How patient the service is with HSMs that cannot go on: see `Recovery` of workers/jobs. Seconds. */
+  recovery: z
+    .strictObject({
+      lostSeconds: z.number().min(0).max(86_400).default(RECOVERY.lostSeconds),
+      silentSeconds: z.number().min(10).max(86_400).default(RECOVERY.silentSeconds),
+      validationSeconds: z.number().min(1).max(600).default(RECOVERY.validationSeconds),
     })
     .prefault({}),
 })

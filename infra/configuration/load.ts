@@ -4,6 +4,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
+import { HSM_TYPES } from '../../provider-schema/limits.ts'
 import { PLACES } from '../places.ts'
 import { codeOf, Trouble } from '../trouble.ts'
 import {
@@ -22,6 +23,8 @@ export interface Flags {
   readonly listen?: string | undefined
   readonly regions?: string | undefined
   readonly ephemeral?: boolean | undefined
+  /** Also offers hsm1.medium, whatever else is said. */
+  readonly allowHsm1?: boolean | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -59,6 +62,7 @@ export async function loadConfiguration(flags: Flags, env: Environment = process
   const regions = [...new Set(parsed.data.regions ?? (await regionsOf(data)))]
   const configuration: Configuration = {
     ...parsed.data,
+    ...(flags.allowHsm1 === true && { offeredHsmTypes: [...HSM_TYPES] }),
     regions,
     ephemeral,
     data: ephemeral ? await realpath(await mkdtemp(join(tmpdir(), 'strongroom-'))) : data,

@@ -85,6 +85,7 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
       databaseUrl: settings.databaseUrl,
       ports: { hosts: host, hsms: hsmPort(identity, fleet), backups, regions },
       log,
+      recovery: settings.recovery,
       host: { id, zones: settings.zones, capacity: CAPACITY },
     })
     checks.set('jobs', 'ok')

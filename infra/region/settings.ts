@@ -17,6 +17,7 @@ const common = configurationFile.pick({
   audit: true,
   offeredHsmTypes: true,
   limits: true,
+  recovery: true,
 })
 
 export const regionSettings = z.object({

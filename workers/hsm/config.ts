@@ -17,6 +17,11 @@ export const HSM_FILES = {
   providerChain: 'provider.pem',
   /** `{ pid, startedAt, version }`, written by the HSM once it listens; removed when it stops by itself. */
   running: 'running.json',
+  /**
+   * Why the sealed store cannot be opened, as text: this HSM cannot come back from what is in its directory. Written by
+   * the HSM, removed by it when the store opens after all.
+   */
+  refused: 'refused',
   /** Standard output and error of the process. */
   log: 'hsm.log',
 } as const

@@ -21,8 +21,9 @@ import { peerConnector, servePeers } from './replication/peer-port.ts'
 import { Replicator } from './replication/replicator.ts'
 import { lockDirectory } from './server/directory-lock.ts'
 import { Keys } from './vault/keys.ts'
+import type { RecordStore } from './vault/record-store.ts'
 import { openSealedStore } from './vault/sealed-store.ts'
-import { sealKeyOf } from './vault/seal.ts'
+import { sealKeyOf, VaultDamaged } from './vault/seal.ts'
 import { Users } from './vault/users.ts'
 
 /** How long requests under way may take to finish at a stop, in milliseconds. */
@@ -81,9 +82,7 @@ async function start(
   // Left behind by a process that was killed.
   await rm(running, { force: true })
 
-  const sealKey = await sealKeyOf(directory)
-  const store = await openSealedStore({ directory, sealKey, hsmId: config.hsmId })
-  sealKey.fill(0)
+  const store = await openStore(directory, config.hsmId)
   atStop(() => store.close())
   const device = await deviceIdentity({ directory, config, local: store.local, signal })
   const audit = await AuditLog.open({ directory, hsmId: config.hsmId, device, local: store.local, log })
@@ -103,7 +102,8 @@ async function start(
   })
   atStop(() => replicator.stop())
 
-  const hsmType = () => identity.current?.hsmType ?? config.hsmType
+  // Its own, not the cluster's: while a cluster changes its type it has HSMs of both.
+  const hsmType = () => config.hsmType
   const keys: Keys = new Keys({
     store,
     replication: replicator,
@@ -144,7 +144,7 @@ async function start(
       quorum,
       mtls,
       replication: replicator,
-      cluster: () => clusterFacts(identity),
+      cluster: () => clusterFacts(identity, config),
       phase,
     },
     identity.clientTls ?? device.tls,
@@ -182,6 +182,22 @@ async function start(
   return config
 }
 
+/** Opens the sealed store; that it cannot be opened is left in the directory for the host, which tells the service. */
+async function openStore(directory: string, hsmId: string): Promise<RecordStore> {
+  const refused = join(directory, HSM_FILES.refused)
+  try {
+    const sealKey = await sealKeyOf(directory)
+    const store = await openSealedStore({ directory, sealKey, hsmId })
+    sealKey.fill(0)
+    await rm(refused, { force: true })
+    return store
+  } catch (error) {
+    // A disk that takes nothing more must not hide why the store was refused.
+    if (error instanceof VaultDamaged) await writeWhole(refused, error.message).catch(() => undefined)
+    throw error
+  }
+}
+
 async function readConfig(directory: string): Promise<HsmConfig> {
   const path = join(directory, HSM_FILES.config)
   try {
@@ -191,6 +207,6 @@ async function readConfig(directory: string): Promise<HsmConfig> {
   }
 }
 
-function clusterFacts({ current }: ClusterIdentity) {
-  return current && { clusterId: current.clusterId, hsmType: current.hsmType, mode: current.mode }
+function clusterFacts({ current }: ClusterIdentity, { hsmType }: HsmConfig) {
+  return current && { clusterId: current.clusterId, hsmType, mode: current.mode }
 }

@@ -53,6 +53,8 @@ export const deleteHsm = transition({
 
     remove: async (hsm, { ports, database }) => {
       await ports.hosts.remove(hsm.id)
+      // Of a replacement that never came to be: what it was to replace may still be there.
+      if (hsm.replaces !== null) await ports.hosts.remove(hsm.replaces)
       await database.read.hsms.changeState(hsm.id, {
         from: 'DELETE_IN_PROGRESS',
         to: 'DELETED',

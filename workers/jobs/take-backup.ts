@@ -52,9 +52,13 @@ export const takeBackup = transition({
 /** HSMs to ask: those at work first; one that is about to be deleted may be the last that has the content. */
 async function sources(ctx: JobContext, backup: Backup): Promise<Hsm[]> {
   const rank = { ACTIVE: 0, DELETE_IN_PROGRESS: 1, DEGRADED: 2, CREATE_IN_PROGRESS: 3, DELETED: 4 } as const
-  return (await ctx.database.read.hsms.ofCluster(backup.clusterId))
-    .filter((hsm) => hsm.member && hsm.state !== 'CREATE_IN_PROGRESS')
-    .toSorted((a, b) => rank[a.state] - rank[b.state])
+  return (
+    (await ctx.database.read.hsms.ofCluster(backup.clusterId))
+      .filter((hsm) => hsm.member && hsm.state !== 'CREATE_IN_PROGRESS')
+      // While a change of the HSM type is rolled back, HSMs of the two types hold different things.
+      .filter((hsm) => hsm.hsmType === backup.hsmType)
+      .toSorted((a, b) => rank[a.state] - rank[b.state])
+  )
 }
 
 async function sealAndStore(connection: ManagementConnection, backupId: BackupId, ctx: JobContext) {

@@ -10,6 +10,7 @@ import type { JobSpec } from '../../provider-schema/jobs.ts'
 import { findRow, recordStep, type Kind, type RowOf, type StateOf } from '../../state/change-state.ts'
 import type { Database } from '../../state/database.ts'
 import type { Ports } from './ports.ts'
+import type { Recovery } from './recovery.ts'
 import { pause, stopped } from './until-stopped.ts'
 
 export interface JobContext {
@@ -18,6 +19,9 @@ export interface JobContext {
   readonly log: Logger
   /** Aborts when the worker is to stop. */
   readonly signal: AbortSignal
+  /** The host whose processes `ports.hosts` looks after. */
+  readonly hostId?: string | undefined
+  readonly recovery?: Recovery | undefined
   /** Told after each step, before its progress is recorded, and once it is. Tests end the process here. */
   readonly onStep?: ((at: { job: string; step: string; recorded: boolean }) => void) | undefined
 }

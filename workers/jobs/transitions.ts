@@ -7,6 +7,8 @@ import { deleteCluster } from './delete-cluster.ts'
 import { deleteHsm } from './delete-hsm.ts'
 import { initializeCluster } from './initialize-cluster.ts'
 import { launchHsm } from './launch-hsm.ts'
+import { migrateHsmType } from './migrate-hsm-type.ts'
+import { rollBackHsmType } from './roll-back-hsm-type.ts'
 import { takeBackup } from './take-backup.ts'
 import { perform, type JobContext, type Transition } from './transition.ts'
 
@@ -45,6 +47,8 @@ export const TRANSITIONS: readonly AnyTransition[] = [
   any(createCluster, (row) => ({ clusterId: row.id })),
   any(initializeCluster, (row) => ({ clusterId: row.id })),
   any(deleteCluster, (row) => ({ clusterId: row.id })),
+  any(migrateHsmType, (row) => ({ clusterId: row.id })),
+  any(rollBackHsmType, (row) => ({ clusterId: row.id })),
   any(launchHsm, (row) => ({ hsmId: row.id })),
   any(deleteHsm, (row) => ({ hsmId: row.id })),
   any(takeBackup, (row) => ({ backupId: row.id })),

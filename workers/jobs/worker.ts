@@ -24,6 +24,7 @@ export interface JobWorkerOptions {
   readonly log: Logger
   /** The host that this process runs HSMs on; told to the database with every heartbeat. */
   readonly host?: { readonly id: string; readonly zones: string[]; readonly capacity: number }
+  readonly recovery?: JobContext['recovery']
   readonly onStep?: JobContext['onStep']
 }
 
@@ -47,6 +48,8 @@ export function startJobWorker(options: JobWorkerOptions): JobWorker {
     ports: options.ports,
     log: options.log,
     signal: stop.signal,
+    hostId: options.host?.id,
+    recovery: options.recovery,
     onStep: options.onStep,
   }
   const id = options.name

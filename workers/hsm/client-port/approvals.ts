@@ -10,7 +10,7 @@ type Handler = (params: never, connection: ClientConnection) => unknown
 
 /** The same handlers; those of APPROVED_OPERATIONS run with enough approvals only, which their success spends. */
 export function withApprovals(
-  hsm: Pick<ClientHsm, 'users' | 'quorum'>,
+  hsm: Pick<ClientHsm, 'users' | 'quorum' | 'replication'>,
   handlers: Handlers<ClientOperations, Session>,
 ): Handlers<ClientOperations, Session> {
   const held =

@@ -42,6 +42,8 @@ export interface ClientPort {
   endLoginsOf(username: string): void
   drain(): Promise<void>
   resume(): void
+  /** Ends every connection now, whatever is under way, and takes no more. */
+  cutOff(): void
   close(graceMs: number): Promise<void>
 }
 
@@ -98,6 +100,10 @@ export async function serveClients(
     },
     drain: () => server.drain(),
     resume: () => server.resume(),
+    cutOff() {
+      void server.drain()
+      for (const connection of server.connections) connection.destroy()
+    },
     close: (graceMs) => server.close(graceMs),
   }
 }

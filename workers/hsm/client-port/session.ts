@@ -1,9 +1,10 @@
 /** What belongs to one client connection: who logged in on it, and the session keys made on it. */
-import { authorize, type Caller } from '../policy/roles.ts'
+import { authorize, requireUnlimited, type Caller } from '../policy/roles.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
 import { PART_LIMITS } from '../protocol/client/multi-part.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { PortConnection } from '../server/port-server.ts'
+import type { Replication } from '../replication/replication.ts'
 import type { SessionScope } from '../vault/held-key.ts'
 import type { Keys } from '../vault/keys.ts'
 import type { Users } from '../vault/users.ts'
@@ -32,18 +33,22 @@ export const newSession = (): Session => ({
   parts: new PartOperations(PART_LIMITS),
 })
 
+/** What decides whether an operation is let through. */
+interface Gate {
+  readonly users: Users
+  readonly replication: Pick<Replication, 'writesLimited'>
+}
+
 /** Lets the operation through or throws, before anything of it is looked at. For operations anyone may ask for. */
-export function admit(operation: keyof ClientOperations, { users }: { users: Users }, { context }: ClientConnection) {
+export function admit(operation: keyof ClientOperations, gate: Gate, { context }: ClientConnection) {
   requireHello(operation, context)
-  return authorize(operation, context.caller, users.activated)
+  const caller = authorize(operation, context.caller, gate.users.activated)
+  requireUnlimited(operation, gate.replication.writesLimited)
+  return caller
 }
 
 /** As `admit`, for operations that need a login: gives who it is. */
-export function admitCaller(
-  operation: keyof ClientOperations,
-  hsm: { users: Users },
-  connection: ClientConnection,
-): Caller {
+export function admitCaller(operation: keyof ClientOperations, hsm: Gate, connection: ClientConnection): Caller {
   const caller = admit(operation, hsm, connection)
   if (!caller) throw new HsmError('NotAuthenticated', `${operation} needs a login`)
   return caller

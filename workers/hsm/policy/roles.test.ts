@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { clientOperations, type ClientOperations } from '../protocol/client-operations.ts'
-import { authorize, type Caller } from './roles.ts'
+import { authorize, PERMISSIONS, requireUnlimited, type Caller } from './roles.ts'
 
 type Operation = keyof ClientOperations
 const callers = {
@@ -78,6 +78,18 @@ const beforeActivation: readonly string[] = [
   'mtls-list-trust-anchors',
 ]
 
+/** What limited-write mode refuses: all that changes users, keys that stay, or policies (data-plane §8). */
+const whenLimited: Partial<Record<Operation, 'refused' | 'session-objects'>> = {
+  activate: 'refused',
+  'user-create': 'refused',
+  'user-delete': 'refused',
+  'user-change-password': 'refused',
+  'key-generate-aes': 'session-objects',
+  'key-generate-rsa': 'session-objects',
+  'key-generate-ec': 'session-objects',
+  'key-delete': 'session-objects',
+}
+
 function outcome(work: () => unknown): string {
   try {
     work()
@@ -94,6 +106,17 @@ for (const operation of Object.keys(clientOperations) as Operation[]) {
     assert.equal(of(callers.nobody), nobody ? 'allowed' : 'NotAuthenticated')
     assert.equal(of(callers.admin), admin ? 'allowed' : 'PermissionDenied')
     assert.equal(of(callers['crypto-user']), cryptoUser ? 'allowed' : 'PermissionDenied')
+  })
+
+  const limited = whenLimited[operation] ?? 'works'
+  test(`${operation} in limited-write mode: ${limited}`, () => {
+    assert.equal(PERMISSIONS[operation].whenLimited, limited)
+    const answer = outcome(() => requireUnlimited(operation, true))
+    assert.equal(answer, limited === 'refused' ? 'PolicyRefused' : 'allowed')
+    assert.equal(
+      outcome(() => requireUnlimited(operation, false)),
+      'allowed',
+    )
   })
 
   const early = beforeActivation.includes(operation)

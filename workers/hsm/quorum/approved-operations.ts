@@ -24,7 +24,13 @@ const APPROVED_OPERATIONS: { readonly [Op in keyof ClientOperations]?: ApprovalR
   'mtls-register-trust-anchor': { service: 'cluster' },
   'mtls-deregister-trust-anchor': { service: 'cluster' },
   'mtls-set-enforcement': { service: 'cluster' },
+  'key-set-attribute': { service: 'key-management', keys: ({ handle }) => [handle] },
+  'key-share': { service: 'key-management', keys: ({ handle }) => [handle] },
+  'key-unshare': { service: 'key-management', keys: ({ handle }) => [handle] },
+  'key-wrap': { service: 'key-management', keys: ({ handle, wrappingHandle }) => [handle, wrappingHandle] },
+  'key-unwrap': { service: 'key-management', keys: ({ handle }) => [handle] },
   sign: { service: 'key-usage', keys: ({ handle }) => [handle] },
+  'part-begin': { service: 'key-usage', keys: (params) => (params.use === 'sign' ? [params.handle] : []) },
 }
 
 export type Needs = (params: unknown, caller: Caller) => readonly Need[]

@@ -15,8 +15,14 @@ import { holdingOf, UNSHARED, type Creation, type Holding, type KeyOrder } from 
 import { decodeKey, encodeKey, handleOf, keyPath, type KeyRecord } from './key-record.ts'
 import type { FeedEntry } from './record-store.ts'
 import { Room } from './room.ts'
+import {
+  requireWritable,
+  SPREAD_TIMEOUT_MS,
+  TWO_COPIES_TEXT,
+  writeReplicated,
+  type Vaulted,
+} from './replicated-write.ts'
 import { Serial } from './serial.ts'
-import { SPREAD_TIMEOUT_MS, TWO_COPIES_TEXT, writeReplicated, type Vaulted } from './replicated-write.ts'
 import { usernameOf } from './user-record.ts'
 
 export interface KeysOptions extends Vaulted {
@@ -99,6 +105,7 @@ export class Keys {
     const { owner, orders, origin = 'generate', defaults = 'cli', base } = options
     const making: Making = { origin, defaults, ...(base && { base: base.attributes }) }
     const tokens = orders.filter((order) => isTokenKey(order.class, order.template, making))
+    if (tokens.length > 0) requireWritable(this.#options, 'making a token key')
     if (tokens.length > 0 && options.requireTwoCopies && this.#options.replication.members().length < 2) {
       throw new HsmError('NotEnoughCopies', TWO_COPIES_TEXT)
     }
@@ -151,10 +158,14 @@ export class Keys {
     })
   }
 
-  /** A key the caller may use. Throws KeyNotFound, the same for none and for another's; NotEnoughCopies. */
+  /**
+   * A key the caller may use. Throws KeyNotFound, the same for none and for another's; NotEnoughCopies. While HSMs are
+   * swapped a key may be on one of them alone: then it is in the backup before the swap, and nobody can make another.
+   */
   usable(caller: Caller, handle: string, requireTwoCopies: boolean): HeldKey {
     const key = this.visible(caller, handle)
-    if (requireTwoCopies && key.seq !== undefined && this.#options.replication.copies(key.seq) < 2) {
+    const { replication } = this.#options
+    if (requireTwoCopies && !replication.writesLimited && key.seq !== undefined && replication.copies(key.seq) < 2) {
       throw new HsmError('NotEnoughCopies', TWO_COPIES_TEXT)
     }
     return key
@@ -200,6 +211,7 @@ export class Keys {
         this.#forget(key)
         return
       }
+      requireWritable(this.#options, 'deleting a token key')
       const { store, replication } = this.#options
       // The changes first: who sees the key gone sees nothing of it left.
       const paths = [...this.#changes.paths(handle), keyPath(handle)]

@@ -16,6 +16,7 @@ import { Users } from './users.ts'
 class ToldPeers implements Replication {
   /** HSMs, this one included, that take what is written. */
   holding: number
+  writesLimited = false
   readonly #members: Member[]
 
   constructor(size: number) {
@@ -230,4 +231,26 @@ test('more logins than may wait are told to try again', async () => {
   const outcomes = await Promise.allSettled(Array.from({ length: 80 }, () => login('alice-secret-1')))
   const busy = outcomes.filter((outcome) => codeOf(outcome) === 'Busy')
   assert.equal(busy.length, 80 - 64)
+})
+
+test('a write that was under way when limited-write mode began is refused, and nothing of it stays', async () => {
+  const { keys, users, store, replication } = await vault(2)
+  const before = store.list('').length
+  const deciding = keys.create({
+    owner: { username: 'alice', role: 'crypto-user' },
+    scope: { handles: new Set() },
+    requireTwoCopies: false,
+    orders: [{ class: 'secret-key', template: {} }],
+    generate: async () => {
+      await Promise.resolve()
+      replication.writesLimited = true
+      return [generateSecret('aes', 32)]
+    },
+  })
+  const outcomes = await Promise.allSettled([
+    deciding,
+    users.create({ username: 'bob', role: 'crypto-user', password: 'password-1' }),
+  ])
+  assert.deepEqual(outcomes.map(codeOf), ['PolicyRefused', 'PolicyRefused'])
+  assert.equal(store.list('').length, before)
 })

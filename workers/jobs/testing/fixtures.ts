@@ -12,6 +12,7 @@ import {
   type HsmId,
   type SubnetId,
 } from '../../../provider-schema/ids.ts'
+import type { HsmType } from '../../../provider-schema/limits.ts'
 import { openDatabase, type Database } from '../../../state/database.ts'
 import type { Cluster } from '../../../state/clusters.ts'
 import type { Copy } from '../../../state/copies.ts'
@@ -45,6 +46,7 @@ export async function bench(): Promise<Bench> {
       ports: world.ports,
       log: pino({ level: 'silent' }),
       signal: new AbortController().signal,
+      hostId: 'host-1',
     },
     close: async () => {
       await database.close()
@@ -111,14 +113,16 @@ export function insertCopy({ database }: Pick<Bench, 'database'>, backupId: Back
 export async function activeCluster(
   b: Pick<Bench, 'database' | 'world'>,
   words: readonly string[],
+  hsmType: HsmType = 'hsm2m.medium',
 ): Promise<{ cluster: Cluster; hsm: Hsm }> {
   const cluster = await insertCluster(b, {
+    hsmType,
     state: 'ACTIVE',
     membershipEpoch: 1,
     clusterCertificate: 'certificate\n',
     trustAnchor: 'anchor\n',
   })
-  const hsm = await insertHsm(b, cluster, { state: 'ACTIVE', member: true, hostId: 'host-1' })
+  const hsm = await insertHsm(b, cluster, { hsmType, state: 'ACTIVE', member: true, hostId: 'host-1' })
   await b.world.ports.hosts.ensureRunning({
     id: hsm.id,
     hsmType: hsm.hsmType,

@@ -12,6 +12,10 @@ import type { Role } from '../../protocol/values.ts'
 import { clientOperations, type ClientOperations } from '../../protocol/client-operations.ts'
 import type { ParamsOf, ResultOf } from '../../protocol/envelope.ts'
 import { HsmError } from '../../protocol/errors.ts'
+import { Mtls } from '../../mtls/mtls.ts'
+import { systemQuorumClock } from '../../quorum/clock.ts'
+import { Quorum } from '../../quorum/quorum.ts'
+import { QuorumValues } from '../../quorum/values.ts'
 import { MemoryStore } from '../../replication/testing/memory-store.ts'
 import { dispatcher } from '../../server/dispatch.ts'
 import { Keys } from '../../vault/keys.ts'
@@ -72,6 +76,21 @@ export async function startInProcess({
     hsmType: () => hsmType,
     ownsKeys: (name) => keys.ownsKeys(name),
     onDeleted: () => undefined,
+    adminsNeeded: () => quorumValues.adminsNeeded,
+  })
+  const quorumValues = new QuorumValues({
+    store,
+    replication: peers,
+    hsmType: () => hsmType,
+    admins: () => users.admins,
+  })
+  const quorum = new Quorum({
+    hsmId: 'hsm-0',
+    users,
+    keyOf: (caller, handle) => keys.usable(caller, handle, false),
+    values: quorumValues,
+    replication: peers,
+    clock: systemQuorumClock,
   })
   const ports = { client: 2223, peer: 2224, management: 2225 }
   const dispatch = dispatcher(
@@ -79,17 +98,22 @@ export async function startInProcess({
       name: 'client',
       operations: clientOperations,
       log,
-      handlers: clientHandlers({
-        config: { hsmId: 'hsm-0', address: '127.0.0.1', ports },
-        version: 'test',
-        log,
-        users,
-        keys,
-        replication: peers,
-        cluster: () => ({ clusterId: 'cluster-testtesttes', hsmType, mode }),
-        phase: () => 'active',
-        load: () => 1,
-      }),
+      handlers: clientHandlers(
+        {
+          config: { hsmId: 'hsm-0', address: '127.0.0.1', ports },
+          version: 'test',
+          log,
+          users,
+          keys,
+          replication: peers,
+          cluster: () => ({ clusterId: 'cluster-testtesttes', hsmType, mode }),
+          phase: () => 'active',
+          load: () => 1,
+          quorum,
+          mtls: new Mtls({ store, replication: peers, hsmType: () => hsmType }),
+        },
+        (_connection, work) => work(),
+      ),
     },
     () => false,
   )

@@ -77,7 +77,7 @@ export async function partialHsm(t: TestContext, hsmId = 'hsm-1'): Promise<Parti
       catchUp: () => Promise.resolve(),
     },
     connect: () => Promise.reject(new ConnectionLost('there is no peer')),
-    clients: { drain: () => Promise.resolve(), resume: () => undefined },
+    clients: { drain: () => Promise.resolve(), resume: () => undefined, cutOff: () => undefined },
     zeroised: () => undefined,
     counts: () => ({ keys: 0, users: 0, sessions: 0 }),
     activated: () => store.get('users/admin') !== undefined,

@@ -6,6 +6,7 @@ import type { FeedEntry } from '../record-store.ts'
 export class ToldPeers implements Replication {
   /** HSMs, this one included, that take what is written. */
   holding: number
+  writesLimited = false
   /** What is to happen with entries before `holding` HSMs are said to hold them. */
   onSpread: (entries: readonly FeedEntry[]) => Promise<unknown> = () => Promise.resolve()
   readonly #members: Member[]
