@@ -26,6 +26,7 @@ const SUBNET = 'subnet-0a0a0a0a' as SubnetId
 
 export interface Bench {
   readonly database: Database
+  readonly url: string
   readonly world: SimulatedWorld
   readonly ctx: JobContext
   close(): Promise<void>
@@ -42,6 +43,7 @@ export async function bench(): Promise<Bench> {
   const world = simulatedWorld()
   return {
     database,
+    url: fresh.url,
     world,
     ctx: {
       database,
