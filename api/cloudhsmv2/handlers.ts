@@ -4,13 +4,16 @@ import type { Handler } from '../aws-json/dispatch.ts'
 import { copyBackupToRegion } from './copy-backup-to-region.ts'
 import { createCluster } from './create-cluster.ts'
 import { createHsm } from './create-hsm.ts'
+import { deleteBackup } from './delete-backup.ts'
 import { deleteCluster } from './delete-cluster.ts'
 import { deleteHsm } from './delete-hsm.ts'
 import { describeBackups } from './describe-backups.ts'
 import { describeClusters } from './describe-clusters.ts'
 import { initializeCluster } from './initialize-cluster.ts'
 import { listTags } from './list-tags.ts'
+import { modifyBackupAttributes } from './modify-backup-attributes.ts'
 import { modifyCluster } from './modify-cluster.ts'
+import { restoreBackup } from './restore-backup.ts'
 import { tagResource } from './tag-resource.ts'
 import { untagResource } from './untag-resource.ts'
 
@@ -25,6 +28,9 @@ export const HANDLERS: ReadonlyMap<OperationName, Handler> = new Map(
     deleteHsm,
     describeBackups,
     copyBackupToRegion,
+    deleteBackup,
+    restoreBackup,
+    modifyBackupAttributes,
     listTags,
     tagResource,
     untagResource,

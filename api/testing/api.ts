@@ -72,6 +72,8 @@ export async function testApi(overrides: Partial<ApiPorts> = {}): Promise<TestAp
     pageTokenKey: Buffer.alloc(32, 7),
     limits: { clustersPerAccount: 4, hsmsPerAccount: 6, hsmsPerCluster: 28 },
     clock: () => new Date(),
+    realClock: () => new Date(),
+    operator: { key: new Secret('operator key') },
     log: pino({ level: 'info' }, { write: (line: string) => void log.push(line) }),
     ready: () => Promise.resolve({ ready: true, checks: {} }),
     ...overrides,

@@ -27,6 +27,8 @@ function serve(databaseUrl: string): void {
     pageTokenKey: Buffer.alloc(32, 1),
     limits: { clustersPerAccount: 4, hsmsPerAccount: 6, hsmsPerCluster: 28 },
     clock: () => new Date(),
+    realClock: () => new Date(),
+    operator: { key: new Secret('none') },
     // The log is written as in production, to nowhere.
     log: pino(pino.destination('/dev/null')),
     ready: () => Promise.resolve({ ready: true, checks: {} }),

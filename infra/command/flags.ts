@@ -10,6 +10,8 @@ export interface UpFlags extends DataFlag {
   readonly config?: string
   readonly ephemeral?: boolean
   readonly allowHsm1?: boolean
+  readonly pace?: string
+  readonly rehearsal?: boolean
   readonly detach?: boolean
 }
 export interface StatusFlags extends DataFlag {
@@ -18,6 +20,9 @@ export interface StatusFlags extends DataFlag {
 export interface LogsFlags extends DataFlag {
   readonly follow?: boolean
   readonly lines: string
+  readonly json?: boolean
+}
+export interface ClockFlags extends DataFlag {
   readonly json?: boolean
 }
 export interface DoctorFlags extends DataFlag {
@@ -44,6 +49,8 @@ export interface RegionFlags extends DataFlag {
   readonly listen?: string
   readonly config?: string
   readonly peerPort?: string
+  readonly pace?: string
+  readonly rehearsal?: boolean
   readonly roles: string
   readonly allowHsm1?: boolean
 }

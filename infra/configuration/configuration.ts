@@ -10,6 +10,9 @@ import { ID_PATTERNS } from '../../provider-schema/ids.ts'
 /** A region's name as the service model has it. */
 export const REGION_NAME = /^[a-z]{2}(-(gov|isob|iso))?-(east|west|north|south|central){1,2}-[0-9]$/
 
+/** Slower than this would outlast what others wait for. */
+const MOST_PACE = 5
+
 export const DEFAULT_PORT = 4570
 export const DEFAULT_REGIONS = ['us-east-1'] as const
 
@@ -70,11 +73,28 @@ export const configurationFile = z.strictObject({
     })
     .prefault({}),
   offeredHsmTypes: z.array(z.enum(HSM_TYPES)).min(1).default(['hsm2m.medium']),
+  /**
+   * How long transitions take: as long as the work does, about as long as at AWS, or a fraction of that, e.g. 0.01.
+   */
+  pace: z.union([z.enum(['instant', 'aws']), z.number().positive().max(MOST_PACE)]).default('instant'),
+  /** The service clock may be moved ahead, with "strongroom clock advance". */
+  rehearsal: z.boolean().default(false),
   limits: z
     .strictObject({
       clustersPerAccount: z.int().min(1).default(LIMITS.clustersPerAccount),
       hsmsPerAccount: z.int().min(1).default(LIMITS.hsmsPerAccount),
       hsmsPerCluster: z.int().min(1).max(LIMITS.hsmsPerCluster).default(LIMITS.hsmsPerCluster),
+      /** Accounts that may have more, or less, than the others. */
+      accounts: z
+        .record(
+          z.string().regex(/^\d{12}$/, 'an account has twelve digits'),
+          z.strictObject({
+            clustersPerAccount: z.int().min(1).optional(),
+            hsmsPerAccount: z.int().min(1).optional(),
+            hsmsPerCluster: z.int().min(1).max(LIMITS.hsmsPerCluster).optional(),
+          }),
+        )
+        .default({}),
     })
     .prefault({}),
   /** How patient the service is with HSMs that cannot go on: see `Recovery` of workers/jobs. Seconds. */

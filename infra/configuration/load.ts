@@ -25,6 +25,8 @@ export interface Flags {
   readonly ephemeral?: boolean | undefined
   /** Also offers hsm1.medium, whatever else is said. */
   readonly allowHsm1?: boolean | undefined
+  readonly pace?: string | undefined
+  readonly rehearsal?: boolean | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -50,6 +52,8 @@ export async function loadConfiguration(flags: Flags, env: Environment = process
       port: numberOf(flags.port ?? env['STRONGROOM_PORT']),
       listen: flags.listen ?? env['STRONGROOM_LISTEN'],
       regions: listOf(flags.regions ?? env['STRONGROOM_REGIONS']),
+      pace: paceOf(flags.pace ?? env['STRONGROOM_PACE']),
+      rehearsal: flags.rehearsal,
       databaseUrl: env['STRONGROOM_DATABASE_URL'] === '' ? undefined : env['STRONGROOM_DATABASE_URL'],
     }),
   }
@@ -116,6 +120,11 @@ export const isLoopback = (address: string) => address.startsWith('127.') || add
 /** Not a number stays a text, so that the schema refuses it by name. */
 function numberOf(text: string | undefined): number | string | undefined {
   return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) : text
+}
+
+/** A number, or a word for the schema to look at. */
+function paceOf(text: string | undefined): number | string | undefined {
+  return text !== undefined && /^\d{1,3}(\.\d{1,6})?$/.test(text) ? Number(text) : text
 }
 
 function listOf(text: string | undefined): string[] | undefined {

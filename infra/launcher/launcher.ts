@@ -16,7 +16,7 @@ import { openFleet } from '../pki/fleet.ts'
 import { startPostgres, type Postgres } from '../postgres/postgres.ts'
 import { identityOf } from '../processes/identity.ts'
 import { takeLock } from '../processes/lock.ts'
-import type { Peers, RegionSettings } from '../region/settings.ts'
+import { sharedSettings, type Peers, type RegionSettings } from '../region/settings.ts'
 import { codeOf, Trouble } from '../trouble.ts'
 import { VERSION } from '../version.ts'
 import { readInstance, removeInstance, writeInstance, type ProcessRecord } from './instance.ts'
@@ -158,11 +158,12 @@ function startRegions(configuration: Configuration, need: RegionsNeed): RegionPr
 }
 
 function settingsOf(configuration: Configuration, region: string, server: Postgres | undefined): RegionSettings {
-  const { accounts, subnets, unknownSubnets, audit, offeredHsmTypes, limits, recovery, data, regions } = configuration
+  const { data, regions } = configuration
   const databaseUrl = configuredDatabaseUrl(configuration, region) ?? server?.url(databaseName(region))
   if (databaseUrl === undefined) throw new Error(`${region} has no database`)
   return {
-    ...{ accounts, subnets, unknownSubnets, audit, offeredHsmTypes, limits, recovery, data, region, databaseUrl },
+    ...sharedSettings(configuration),
+    ...{ data, region, databaseUrl },
     knownRegions: [...regions],
     zones: [...zonesOf(configuration, region)],
     roles: ['api', 'jobs'],

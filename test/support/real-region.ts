@@ -50,7 +50,7 @@ export async function startRealWorker(
   const identity = await issueControl(fleet, regionControlName(region))
   const hosts = await startHost({ dir: join(dir, region, 'hsms'), fleet, issuer: await loadDeviceIssuer(fleet), log })
   const backups = await openBackupStore(join(dir, region, 'backups'))
-  const receiver = copyReceiver(database, backups, log)
+  const receiver = copyReceiver(database, backups, () => new Date(), log)
   const listener = await serveRegions({ host: '127.0.0.1', port: 0, identity, fleet, receiver, log })
   const peers = () => new Map(Object.entries(place.peers).map(([name, port]) => [name, { host: '127.0.0.1', port }]))
   const regions = regionClient({ region, peers, identity, fleet })
@@ -96,6 +96,8 @@ export async function startRealApi({ region, dir, databaseUrl, peers }: RegionPl
     pageTokenKey: Buffer.alloc(32, 1),
     limits: LIMITS,
     clock: () => new Date(),
+    realClock: () => new Date(),
+    operator: { key: new Secret('operator key') },
     log: silent,
     ready: () => Promise.resolve({ ready: true, checks: {} }),
   })

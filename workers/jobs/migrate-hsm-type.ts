@@ -73,10 +73,10 @@ export const migrateHsmType = transition({
       }
       await keepProgress(ctx, cluster, async (tx, now) => {
         if (!now.swap || now.swap.backupId !== swap.backupId) return {}
-        const backupId = newBackupId()
+        const id = newBackupId()
         // What is in it fits an HSM of the old type.
-        await beginBackup(tx, { ...cluster, hsmType: from }, backupId)
-        return { swap: { ...now.swap, backupId } }
+        await beginBackup(tx, { ...cluster, hsmType: from }, { id, createdAt: ctx.clock(), partOfChange: true })
+        return { swap: { ...now.swap, backupId: id } }
       })
       return again(50, backup ? 'The backup before the swap failed; another is made.' : 'A backup is made.')
     },

@@ -45,9 +45,10 @@ export const rollBackHsmType = transition({
       if (!leaving) return to('resume')
       await keepProgress(ctx, cluster, async (tx, now) => {
         if (now.lastBackup !== 'wanted') return {}
-        const backupId = newBackupId()
-        await beginBackup(tx, { ...cluster, hsmType: leaving.hsmType }, backupId)
-        return { lastBackup: backupId }
+        const id = newBackupId()
+        const { hsmType } = leaving
+        await beginBackup(tx, { ...cluster, hsmType }, { id, createdAt: ctx.clock(), partOfChange: true })
+        return { lastBackup: id }
       })
       return again(50, 'A last backup is made.')
     },
