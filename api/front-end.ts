@@ -102,8 +102,9 @@ function headOf(request: IncomingMessage): IncomingHead {
 }
 
 function callerOf({ accessKey, accessKeyId }: Claim, request: IncomingMessage, requestId: string): Caller {
-  const { accountId, principalArn } = accessKey
-  return { account: accountId, principalArn, accessKeyId, requestId, sourceIp: sourceIpOf(request) }
+  const { principal, grants } = accessKey
+  const { account, arn: principalArn } = principal
+  return { principal, grants, account, principalArn, accessKeyId, requestId, sourceIp: sourceIpOf(request) }
 }
 
 /** The front door of the same machine says whom it speaks for; nobody else is believed. */

@@ -6,10 +6,13 @@ import { createCluster } from './create-cluster.ts'
 import { createHsm } from './create-hsm.ts'
 import { deleteCluster } from './delete-cluster.ts'
 import { deleteHsm } from './delete-hsm.ts'
+import { deleteResourcePolicy } from './delete-resource-policy.ts'
 import { describeBackups } from './describe-backups.ts'
 import { describeClusters } from './describe-clusters.ts'
+import { getResourcePolicy } from './get-resource-policy.ts'
 import { initializeCluster } from './initialize-cluster.ts'
 import { listTags } from './list-tags.ts'
+import { putResourcePolicy } from './put-resource-policy.ts'
 import { tagResource } from './tag-resource.ts'
 import { untagResource } from './untag-resource.ts'
 
@@ -23,6 +26,9 @@ export const HANDLERS: ReadonlyMap<OperationName, Handler> = new Map(
     deleteHsm,
     describeBackups,
     copyBackupToRegion,
+    getResourcePolicy,
+    putResourcePolicy,
+    deleteResourcePolicy,
     listTags,
     tagResource,
     untagResource,
