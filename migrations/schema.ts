@@ -176,7 +176,9 @@ export const backups = pgTable(
     index('backups_by_account').on(table.account, table.createdAt, table.id),
     index('backups_by_cluster').on(table.clusterId, table.createdAt),
     uniqueIndex('backups_copy_id').on(table.copyId),
-    index('backups_shared').using('gin', table.sharedWith).where(sql`${table.resourcePolicy} is not null`),
+    index('backups_shared')
+      .using('gin', table.sharedWith)
+      .where(sql`${table.resourcePolicy} is not null`),
     index('backups_in_transition').on(table.state).where(stateIn('state', TRANSITIONAL_STATES.backup)),
   ],
 )

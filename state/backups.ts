@@ -32,7 +32,10 @@ export const backupsIn = (db: Sql) => ({
   /** What a decision about who may use a backup depends on. */
   sharing: async (id: BackupId) => {
     const { account, state, resourcePolicy, tags } = backups
-    const [row] = await db.select({ id: backups.id, account, state, resourcePolicy, tags }).from(backups).where(eq(backups.id, id))
+    const [row] = await db
+      .select({ id: backups.id, account, state, resourcePolicy, tags })
+      .from(backups)
+      .where(eq(backups.id, id))
     return row
   },
 

@@ -75,8 +75,7 @@ function requireAllowed(caller: Caller, policy: Policy | undefined, question: Qu
   const who = asking(caller)
   const decision = evaluate(who, grants, policy, question)
   if (decision.allowed) return
-  const isForItsTags =
-    isTagOnCreate && evaluate(who, grants, policy, question, { ignoreTagConditions: true }).allowed
+  const isForItsTags = isTagOnCreate && evaluate(who, grants, policy, question, { ignoreTagConditions: true }).allowed
   throw new ServiceError(
     isForItsTags ? 'CloudHsmTagException' : 'AccessDeniedException',
     refusalText(principal.arn, question, decision),

@@ -34,7 +34,8 @@ export const describeBackups = query('DescribeBackups', async ({ input, caller, 
     ascending,
     limit: limit + 1,
   }
-  const after = input.NextToken === undefined ? undefined : parse(positionIn(ports.pageTokenKey, paged, input.NextToken))
+  const after =
+    input.NextToken === undefined ? undefined : parse(positionIn(ports.pageTokenKey, paged, input.NextToken))
   const found = shared
     ? await sharedPage(read, query, after, (backup) => maySee(backup, caller, ports))
     : await read.backups.page({ ...query, ...(after && { after }) })

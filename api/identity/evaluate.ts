@@ -42,6 +42,8 @@ export type Decision =
 export interface EvaluateOptions {
   /** As if every condition on the tags of the request held: tells whether they are why something is refused. */
   readonly ignoreTagConditions?: boolean
+  /** The resource's policy must allow in any case, as that of a role must. */
+  readonly resourceDecides?: boolean
 }
 
 const ALLOWED: Decision = { allowed: true }
@@ -53,7 +55,7 @@ export function evaluate(
   grants: Grants,
   resourcePolicy: Policy | undefined,
   question: Question,
-  { ignoreTagConditions = false }: EvaluateOptions = {},
+  { ignoreTagConditions = false, resourceDecides = false }: EvaluateOptions = {},
 ): Decision {
   const says = (policies: readonly Policy[], effect: Statement['effect']) =>
     policies.some((policy) =>
@@ -70,6 +72,7 @@ export function evaluate(
 
   const byIdentity = identity === 'everything' || says(identity, 'Allow')
   const allowing = named.filter(({ effect }) => effect === 'Allow')
+  if (resourceDecides && allowing.length === 0) return refused('resource-based', false)
   if (question.resourceAccount === who.account) {
     // A policy that names the account leaves it to the account, and so to its identity policies.
     const byResource = allowing.some(({ naming }) => naming === 'itself')
@@ -82,12 +85,7 @@ export function evaluate(
   return ALLOWED
 }
 
-function namedStatements(
-  policy: Policy | undefined,
-  who: Asking,
-  question: Question,
-  ignoreTagConditions: boolean,
-) {
+function namedStatements(policy: Policy | undefined, who: Asking, question: Question, ignoreTagConditions: boolean) {
   return (policy?.statements ?? []).flatMap((statement) => {
     const naming = statement.principals && namingOf(statement.principals, who)
     if (naming === undefined || !applies(statement, question, ignoreTagConditions)) return []
@@ -101,7 +99,8 @@ function applies(statement: Statement, question: Question, ignoreTagConditions: 
   const variables = (key: string) => valueOf(context, key)
   const name = action.toLowerCase()
   if (actions.items.some((each) => matches(each, name, variables)) === actions.except) return false
-  if (resources && resources.items.some((each) => matchesArn(each, resource, variables)) === resources.except) return false
+  if (resources && resources.items.some((each) => matchesArn(each, resource, variables)) === resources.except)
+    return false
   return conditions.every((condition) => {
     // Ignored means: an Allow is not narrowed by it, and a Deny that depends on it does not come to be.
     if (ignoreTagConditions && isTagKey(condition.key)) return effect === 'Allow'

@@ -49,7 +49,8 @@ const HEAD_BYTES = 5
 /** `material`: 32 random bytes. The caller may zero them afterwards. */
 export function identityKey(material: Uint8Array): IdentityKey {
   if (material.length !== IDENTITY_KEY_BYTES) throw new Error(`an identity key has ${IDENTITY_KEY_BYTES} bytes`)
-  const derived = (purpose: string) => Buffer.from(hkdfSync('sha256', material, '', `strongroom identity ${purpose}`, 32))
+  const derived = (purpose: string) =>
+    Buffer.from(hkdfSync('sha256', material, '', `strongroom identity ${purpose}`, 32))
   const [secretKey, sessionKey, derivationKey] = [derived('secret'), derived('session'), derived('session secret')]
   const head = Buffer.concat([Buffer.from([VERSION]), derived('fingerprint').subarray(0, HEAD_BYTES - 1)])
   return {
@@ -78,7 +79,9 @@ function seal(key: Buffer, head: Buffer, text: string, accessKeyId: string): str
   const nonce = randomBytes(NONCE_BYTES)
   const cipher = createCipheriv('aes-256-gcm', key, nonce)
   cipher.setAAD(Buffer.concat([head, Buffer.from(accessKeyId)]))
-  return Buffer.concat([head, nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]).toString('base64url')
+  return Buffer.concat([head, nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]).toString(
+    'base64url',
+  )
 }
 
 function open(key: Buffer, bytes: Buffer, accessKeyId: string): string | undefined {

@@ -145,12 +145,7 @@ function actionOf(text: string): Pattern {
 }
 
 /** `Name` or `NotName`, one text or several. */
-function listed<Item>(
-  statement: Element,
-  name: string,
-  where: string,
-  read: (text: string) => Item,
-): Listed<Item> {
+function listed<Item>(statement: Element, name: string, where: string, read: (text: string) => Item): Listed<Item> {
   const [plain, negated] = [statement[name], statement[`Not${name}`]]
   if ((plain === undefined) === (negated === undefined)) {
     throw new SyntaxError(`${where} needs either ${name} or Not${name}`)

@@ -133,7 +133,16 @@ export async function testApi(overrides: Partial<ApiPorts> = {}): Promise<TestAp
   }
 }
 
-const TABLES = ['clusters', 'hsms', 'backups', 'copies', 'subnets', 'identity', 'audit', 'graphile_worker._private_jobs']
+const TABLES = [
+  'clusters',
+  'hsms',
+  'backups',
+  'copies',
+  'subnets',
+  'identity',
+  'audit',
+  'graphile_worker._private_jobs',
+]
 
 /** All that an operation may change, as text: equal before and after a refusal. */
 async function countRows(database: Database): Promise<string> {
