@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander'
 import { DEFAULT_PORT } from './configuration/configuration.ts'
 import type { DataFlag, DoctorFlags, LogsFlags, RegionFlags, StatusFlags, UpFlags } from './command/flags.ts'
+import { addAccountCommands } from './command/account.ts'
 import { Trouble } from './trouble.ts'
 import { VERSION } from './version.ts'
 
@@ -71,6 +72,8 @@ program
   .addOption(new Option('--roles <names>', 'api, jobs or both, by commas').default('api,jobs'))
   .addHelpText('after', '\nNeeds STRONGROOM_DATABASE_URL, or databaseUrl in the configuration.')
   .action(async (flags: RegionFlags) => (await import('./command/region.ts')).region(flags))
+
+addAccountCommands(program)
 
 process.stdout.on('error', () => undefined)
 process.stderr.on('error', () => undefined)

@@ -1,5 +1,5 @@
 /** Who there is, in one region: the document of accounts, and which version of it. */
-import { eq } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import { identity } from '../migrations/schema.ts'
 import { directory, type Directory } from '../provider-schema/identity.ts'
 import type { Sql } from './database.ts'
@@ -14,7 +14,14 @@ export interface StoredDirectory extends IdentityVersion {
 
 const NOBODY: StoredDirectory = { revision: 0, stamp: '', directory: { accounts: [] } }
 
+/** Any number: who changes the directory holds this lock until the transaction ends. */
+const CHANGE_LOCK = 4_570_003
+
 export const identityIn = (db: Sql) => ({
+  lock: async (): Promise<void> => {
+    await db.execute(sql`select pg_advisory_xact_lock(${CHANGE_LOCK})`)
+  },
+
   /** Which version there is: asked often. */
   version: async (): Promise<IdentityVersion> => {
     const [row] = await db.select({ revision: identity.revision, stamp: identity.stamp }).from(identity)

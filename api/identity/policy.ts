@@ -27,7 +27,7 @@ export interface Statement {
 export interface Policy {
   readonly statements: readonly Statement[]
   /** Whether a condition looks at a key of this kind. */
-  usesKey(isOne: (key: string) => boolean): boolean
+  readonly usesKey: (isOne: (key: string) => boolean) => boolean
 }
 
 /**

@@ -96,8 +96,8 @@ export function queryError(error: ServiceError, requestId: string): Answer {
 }
 
 function xml(status: number, root: Elements): Answer {
-  const [[name = '', content = ''] = []] = Object.entries(root)
-  const body = `<${name} xmlns="${NAMESPACE}">${inside(content, '')}</${name}>\n`
+  const [name = ''] = Object.keys(root)
+  const body = `<${name} xmlns="${NAMESPACE}">${inside(root[name] ?? '', '')}</${name}>\n`
   return { status, contentType: 'text/xml', body }
 }
 
