@@ -8,6 +8,7 @@ import { table } from '../table.ts'
 import { toldRegions, withAccounts, type Accounts } from './directory.ts'
 import type { DeleteAccountFlags, ListFlags, NewAccountFlags, PlaceFlags } from './flags.ts'
 import { printNewKey } from './new-key.ts'
+import { terminal } from './terminal.ts'
 
 export async function create(id: string | undefined, flags: NewAccountFlags): Promise<void> {
   await withAccounts(flags, async (accounts) => {
@@ -27,8 +28,8 @@ export async function create(id: string | undefined, flags: NewAccountFlags): Pr
     })
     const principal = `arn:aws:iam::${account}:root`
     if (keyId !== undefined) printNewKey({ principal, id: keyId, secret }, flags.json)
-    else process.stdout.write(flags.json ? `${JSON.stringify({ Account: account })}\n` : `Account ${account}\n`)
-    if (!flags.json) process.stdout.write(toldRegions(accounts))
+    else terminal.say(flags.json ? `${JSON.stringify({ Account: account })}\n` : `Account ${account}\n`)
+    if (!flags.json) terminal.say(toldRegions(accounts))
   })
 }
 
@@ -50,9 +51,9 @@ export async function list(flags: ListFlags): Promise<void> {
         configuredAccessKeys: inConfiguration,
       }
     })
-    if (flags.json) process.stdout.write(`${JSON.stringify(all, null, 2)}\n`)
+    if (flags.json) terminal.say(`${JSON.stringify(all, null, 2)}\n`)
     else
-      process.stdout.write(
+      terminal.say(
         table(
           HEAD,
           all.map((each) => Object.values(each).map(String)),
@@ -72,9 +73,9 @@ export async function remove(id: string, flags: DeleteAccountFlags): Promise<voi
       })
     }
     await accounts.change((directory) => deleteAccount(directory, id))
-    process.stdout.write(`The account ${id} and all that could sign for it are gone.\n${toldRegions(accounts)}`)
+    terminal.say(`The account ${id} and all that could sign for it are gone.\n${toldRegions(accounts)}`)
     if (accounts.configuration.accounts.some((each) => each.id === id)) {
-      process.stderr.write(`The access keys that the configuration has for ${id} still work.\n`)
+      terminal.warn(`The access keys that the configuration has for ${id} still work.\n`)
     }
   })
 }
@@ -99,7 +100,7 @@ async function resourcesOf(account: string, { regions }: Accounts): Promise<stri
 export async function sync(flags: PlaceFlags): Promise<void> {
   await withAccounts(flags, async ({ regions }) => {
     const behind = await levelRegions(regions)
-    process.stdout.write(
+    terminal.say(
       behind.length === 0 ? 'All regions know the same accounts.\n' : `Brought up to date: ${behind.join(', ')}.\n`,
     )
   })

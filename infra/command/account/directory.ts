@@ -12,6 +12,7 @@ import { openFleet } from '../../pki/fleet.ts'
 import { PLACES } from '../../places.ts'
 import { Trouble } from '../../trouble.ts'
 import type { PlaceFlags } from './flags.ts'
+import { terminal } from './terminal.ts'
 
 export interface Accounts {
   readonly configuration: Configuration
@@ -39,7 +40,7 @@ export async function withAccounts(flags: PlaceFlags, work: (accounts: Accounts)
     }
     await work(accountsOf(configuration, regions))
     for (const region of regions.unprepared) {
-      process.stderr.write(`${region} was never started: it is told when it is.\n`)
+      terminal.warn(`${region} was never started: it is told when it is.\n`)
     }
   } catch (error) {
     if (error instanceof IdentityRefusal) throw new Trouble(error.message)

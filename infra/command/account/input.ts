@@ -1,7 +1,7 @@
 /** What comes from files and standard input: secrets never from a flag, which everybody on the machine could see. */
 import { readFile, stat } from 'node:fs/promises'
-import { stdin } from 'node:process'
 import { Trouble, textOf } from '../../trouble.ts'
+import { terminal } from './terminal.ts'
 
 const MOST_BYTES = 64 * 1024
 
@@ -24,7 +24,7 @@ export async function secretFromInput(): Promise<string> {
 async function readInput(): Promise<string> {
   const pieces: Buffer[] = []
   let bytes = 0
-  for await (const piece of stdin as AsyncIterable<Buffer>) {
+  for await (const piece of terminal.input()) {
     bytes += piece.length
     if (bytes > MOST_BYTES) throw new Trouble(`Standard input is longer than ${MOST_BYTES} bytes.`)
     pieces.push(piece)

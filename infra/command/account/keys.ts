@@ -7,6 +7,7 @@ import { withAccounts } from './directory.ts'
 import type { ListFlags, NewKeyFlags, PlaceFlags } from './flags.ts'
 import { secretFromInput } from './input.ts'
 import { printNewKey } from './new-key.ts'
+import { terminal } from './terminal.ts'
 
 export async function createKey(flags: NewKeyFlags): Promise<void> {
   const given = flags.secretStdin === true ? await secretFromInput() : undefined
@@ -35,10 +36,10 @@ export async function listKeys(flags: ListFlags): Promise<void> {
       status: key.active ? 'Active' : 'Inactive',
       createdAt: key.createdAt,
     }))
-    if (flags.json) process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`)
+    if (flags.json) terminal.say(`${JSON.stringify(shown, null, 2)}\n`)
     else {
       const head = ['ACCESS KEY', 'ACCOUNT', 'USER', 'STATUS', 'MADE']
-      process.stdout.write(
+      terminal.say(
         table(
           head,
           shown.map((each) => Object.values(each)),
@@ -51,13 +52,13 @@ export async function listKeys(flags: ListFlags): Promise<void> {
 export async function setKeyActive(id: string, active: boolean, flags: PlaceFlags): Promise<void> {
   await withAccounts(flags, async ({ change }) => {
     await change((present) => setAccessKeyActive(present, id, active))
-    process.stdout.write(`${id} is ${active ? 'active' : 'inactive'}.\n`)
+    terminal.say(`${id} is ${active ? 'active' : 'inactive'}.\n`)
   })
 }
 
 export async function deleteKey(id: string, flags: PlaceFlags): Promise<void> {
   await withAccounts(flags, async ({ change }) => {
     await change((present) => deleteAccessKey(present, id))
-    process.stdout.write(`${id} is gone.\n`)
+    terminal.say(`${id} is gone.\n`)
   })
 }

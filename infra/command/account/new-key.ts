@@ -1,4 +1,5 @@
 /** Shows an access key, the only time that its secret can be shown. */
+import { terminal } from './terminal.ts'
 
 export interface NewKey {
   /** ARN of whose it is. */
@@ -12,13 +13,13 @@ export interface NewKey {
 export function printNewKey({ principal, id, secret }: NewKey, json = false): void {
   if (json) {
     const key = { AccessKeyId: id, ...(secret !== undefined && { SecretAccessKey: secret }), Arn: principal }
-    process.stdout.write(`${JSON.stringify(key)}\n`)
+    terminal.say(`${JSON.stringify(key)}\n`)
     return
   }
-  process.stdout.write(`Access key of ${principal}:\n\n`)
-  if (secret === undefined) process.stdout.write(`  ${id}\n\n`)
+  terminal.say(`Access key of ${principal}:\n\n`)
+  if (secret === undefined) terminal.say(`  ${id}\n\n`)
   else {
-    process.stdout.write(`  export AWS_ACCESS_KEY_ID=${id} AWS_SECRET_ACCESS_KEY=${secret}\n\n`)
-    process.stdout.write('The secret is not shown again: it is stored sealed.\n')
+    terminal.say(`  export AWS_ACCESS_KEY_ID=${id} AWS_SECRET_ACCESS_KEY=${secret}\n\n`)
+    terminal.say('The secret is not shown again: it is stored sealed.\n')
   }
 }

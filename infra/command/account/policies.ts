@@ -4,6 +4,7 @@ import { Trouble } from '../../trouble.ts'
 import { withAccounts } from './directory.ts'
 import type { HolderFlags } from './flags.ts'
 import { documentFrom } from './input.ts'
+import { terminal } from './terminal.ts'
 
 export async function put(name: string, file: string, flags: HolderFlags): Promise<void> {
   const document = await documentFrom(file)
@@ -13,7 +14,7 @@ export async function put(name: string, file: string, flags: HolderFlags): Promi
       const { id: account, directory } = accountOf(present, flags.account)
       return putPolicy(directory, { account, user, role }, name, document)
     })
-    process.stdout.write(`The policy ${name} holds within a second.\n`)
+    terminal.say(`The policy ${name} holds within a second.\n`)
   })
 }
 
@@ -24,7 +25,7 @@ export async function remove(name: string, flags: HolderFlags): Promise<void> {
       const { id: account, directory } = accountOf(present, flags.account)
       return deletePolicy(directory, { account, user, role }, name)
     })
-    process.stdout.write(`The policy ${name} is gone.\n`)
+    terminal.say(`The policy ${name} is gone.\n`)
   })
 }
 
@@ -33,7 +34,7 @@ export async function list(flags: HolderFlags): Promise<void> {
   await withAccounts(flags, async ({ read, accountOf }) => {
     const { id: account, directory } = accountOf(await read(), flags.account)
     const { policies } = policyHolder(directory, { account, user, role })
-    for (const name of Object.keys(policies).toSorted()) process.stdout.write(`${name}\n`)
+    for (const name of Object.keys(policies).toSorted()) terminal.say(`${name}\n`)
   })
 }
 
@@ -43,6 +44,6 @@ export async function show(name: string, flags: HolderFlags): Promise<void> {
     const { id: account, directory } = accountOf(await read(), flags.account)
     const document = policyHolder(directory, { account, user, role }).policies[name]
     if (document === undefined) throw new Trouble(`There is no policy ${name}.`)
-    process.stdout.write(document.endsWith('\n') ? document : `${document}\n`)
+    terminal.say(document.endsWith('\n') ? document : `${document}\n`)
   })
 }

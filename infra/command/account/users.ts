@@ -7,6 +7,7 @@ import { table } from '../table.ts'
 import { withAccounts } from './directory.ts'
 import type { AccountFlag, NewRoleFlags, NewUserFlags, PrincipalListFlags } from './flags.ts'
 import { documentFrom, tagsFrom } from './input.ts'
+import { terminal } from './terminal.ts'
 
 export async function createUserOf(name: string, flags: NewUserFlags): Promise<void> {
   const tags = tagsFrom(flags.tag)
@@ -17,7 +18,7 @@ export async function createUserOf(name: string, flags: NewUserFlags): Promise<v
       account = id
       return createUser(directory, id, name, tags, new Date())
     })
-    process.stdout.write(
+    terminal.say(
       `${userArn(account, name)}\nNothing is allowed to it yet: strongroom account policy put … --user ${name}\n`,
     )
   })
@@ -26,7 +27,7 @@ export async function createUserOf(name: string, flags: NewUserFlags): Promise<v
 export async function deleteUserOf(name: string, flags: AccountFlag): Promise<void> {
   await withAccounts(flags, async ({ change, accountOf }) => {
     await change((present) => deleteUser(present, accountOf(present, flags.account).id, name))
-    process.stdout.write(`The user ${name}, its access keys and its policies are gone.\n`)
+    terminal.say(`The user ${name}, its access keys and its policies are gone.\n`)
   })
 }
 
@@ -40,10 +41,10 @@ export async function listUsers(flags: PrincipalListFlags): Promise<void> {
       policies: Object.keys(user.policies),
       accessKeys: user.accessKeys.map((key) => key.id),
     }))
-    if (flags.json) process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`)
+    if (flags.json) terminal.say(`${JSON.stringify(shown, null, 2)}\n`)
     else {
       const rows = shown.map((each) => [each.name, each.policies.join(', '), each.accessKeys.join(', ')])
-      process.stdout.write(table(['USER', 'POLICIES', 'ACCESS KEYS'], rows))
+      terminal.say(table(['USER', 'POLICIES', 'ACCESS KEYS'], rows))
     }
   })
 }
@@ -59,7 +60,7 @@ export async function createRoleOf(name: string, flags: NewRoleFlags): Promise<v
       account = id
       return createRole(directory, id, { name, trust, maxSessionSeconds, tags }, new Date())
     })
-    process.stdout.write(
+    terminal.say(
       `${roleArn(account, name)}\nNothing is allowed to it yet: strongroom account policy put … --role ${name}\n`,
     )
   })
@@ -69,14 +70,14 @@ export async function setTrustOf(name: string, file: string, flags: AccountFlag)
   const trust = await documentFrom(file)
   await withAccounts(flags, async ({ change, accountOf }) => {
     await change((present) => setTrust(present, accountOf(present, flags.account).id, name, trust))
-    process.stdout.write(`Who may take the role ${name} is changed; sessions that were given out last to their end.\n`)
+    terminal.say(`Who may take the role ${name} is changed; sessions that were given out last to their end.\n`)
   })
 }
 
 export async function deleteRoleOf(name: string, flags: AccountFlag): Promise<void> {
   await withAccounts(flags, async ({ change, accountOf }) => {
     await change((present) => deleteRole(present, accountOf(present, flags.account).id, name))
-    process.stdout.write(`The role ${name}, its policies and its sessions are gone.\n`)
+    terminal.say(`The role ${name}, its policies and its sessions are gone.\n`)
   })
 }
 
@@ -91,10 +92,10 @@ export async function listRoles(flags: PrincipalListFlags): Promise<void> {
       maxSessionSeconds: role.maxSessionSeconds,
       trust: role.trust,
     }))
-    if (flags.json) process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`)
+    if (flags.json) terminal.say(`${JSON.stringify(shown, null, 2)}\n`)
     else {
       const rows = shown.map((each) => [each.name, each.policies.join(', '), String(each.maxSessionSeconds)])
-      process.stdout.write(table(['ROLE', 'POLICIES', 'LONGEST SESSION (s)'], rows))
+      terminal.say(table(['ROLE', 'POLICIES', 'LONGEST SESSION (s)'], rows))
     }
   })
 }
