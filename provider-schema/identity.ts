@@ -22,7 +22,14 @@ export const IDENTITY_LIMITS = {
   tagsPerPrincipal: 50,
   /** Characters of the whole document. */
   directory: 8 * 1024 * 1024,
-  sessionSeconds: { shortest: 900, longestOfRole: 43_200, usualOfRole: 3_600, longest: 129_600, usual: 43_200, ofRoot: 3_600 },
+  sessionSeconds: {
+    shortest: 900,
+    longestOfRole: 43_200,
+    usualOfRole: 3_600,
+    longest: 129_600,
+    usual: 43_200,
+    ofRoot: 3_600,
+  },
   sessionPolicy: 2_048,
 } as const
 

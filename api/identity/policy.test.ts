@@ -40,12 +40,7 @@ const MALFORMED: readonly (readonly [string, unknown, PolicyKind, RegExp])[] = [
   ['no action', policy({ Effect: 'Allow', Resource: '*' }), 'identity', /either Action or NotAction/],
   ['both kinds of action', policy({ ...ALLOW, NotAction: '*' }), 'identity', /either Action or NotAction/],
   ['an empty list of actions', policy({ ...ALLOW, Action: [] }), 'identity', /Action of statement 1 is empty/],
-  [
-    'an action without a service',
-    policy({ ...ALLOW, Action: 'DescribeClusters' }),
-    'identity',
-    /nor an action/,
-  ],
+  ['an action without a service', policy({ ...ALLOW, Action: 'DescribeClusters' }), 'identity', /nor an action/],
   ['a number as action', policy({ ...ALLOW, Action: 5 }), 'identity', /must be a text/],
   ['no resource', policy({ Effect: 'Allow', Action: '*' }), 'identity', /either Resource or NotResource/],
   ['a resource that is no ARN', policy({ ...ALLOW, Resource: 'cluster-1' }), 'identity', /neither \* nor an ARN/],

@@ -35,6 +35,8 @@ export function contextOf(facts: RequestFacts): RequestContext {
   set('aws:sourceip', sourceIp)
   set('aws:username', principal.userName)
   set('aws:tokenissuetime', principal.session?.issuedAt.toISOString())
+  // There is no second factor here. As at AWS the key is absent of credentials that are not temporary.
+  set('aws:multifactorauthpresent', principal.session ? 'false' : undefined)
   set('aws:resourceaccount', facts.resourceAccount)
   for (const [key, value] of Object.entries(principal.tags)) set(`aws:principaltag/${key}`, value)
   for (const [key, value] of facts.requestTags ?? []) set(`aws:requesttag/${key}`, value)
