@@ -83,7 +83,7 @@ async function authenticated(
   keys: SigningKeys,
 ): Promise<{ caller: Caller; body: Buffer }> {
   const head = headOf(request)
-  const claimed = await claim(head, { region: ports.region, service, now: ports.clock() }, ports.identity)
+  const claimed = await claim(head, { region: ports.region, service, now: ports.realClock() }, ports.identity)
   const body = await readBody(request)
   prove(claimed, head, body, keys)
   return { caller: callerOf(claimed, request, requestId), body }

@@ -73,6 +73,17 @@ export interface Quotas {
   readonly hsmsPerCluster: number
 }
 
+/** What an operator may do over HTTP, apart from AWS's operations. */
+export interface OperatorPort {
+  /** Whoever has it may: it lies where only the operator can read it. */
+  readonly key: Secret
+  /**
+   * Moves the service clock of the region ahead by milliseconds. False, and nothing moved, when that is too far. Only in
+   * a region that was started to rehearse; elsewhere nobody can move it.
+   */
+  readonly advanceClock?: (ms: number) => Promise<boolean>
+}
+
 export interface ApiPorts {
   /** The region that this API is, e.g. `us-east-1`: requests must be signed for it. */
   readonly region: string
@@ -91,7 +102,14 @@ export interface ApiPorts {
   /** 32 random bytes, the same for every API process of the region. */
   readonly pageTokenKey: Buffer
   readonly limits: Quotas
+  /**
+   * The service clock: of timestamps, and of every duration that the service promises. Throws
+   * ServiceUnavailableException while it is not known yet.
+   */
   readonly clock: () => Date
+  /** Real time, of signatures and certificates. */
+  readonly realClock: () => Date
+  readonly operator: OperatorPort
   readonly log: Logger
   /** What else must be well before the region is ready; the database is looked at by the API itself. */
   readonly ready: () => Promise<Readiness>

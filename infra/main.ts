@@ -1,12 +1,23 @@
 /** The `strongroom` command. */
 import { Command, Option } from 'commander'
 import { DEFAULT_PORT } from './configuration/configuration.ts'
-import type { DataFlag, DoctorFlags, LogsFlags, RegionFlags, StatusFlags, UpFlags } from './command/flags.ts'
 import { addAccountCommands } from './command/account.ts'
+import type {
+  ClockFlags,
+  DataFlag,
+  DoctorFlags,
+  LogsFlags,
+  RegionFlags,
+  StatusFlags,
+  UpFlags,
+} from './command/flags.ts'
 import { Trouble } from './trouble.ts'
 import { VERSION } from './version.ts'
 
 const DATA = 'data directory (default: $STRONGROOM_DATA, else strongroom in the place for your application data)'
+
+const PACE = 'how long transitions take: instant (default), aws, or a fraction of that, e.g. 0.01'
+const REHEARSAL = 'let "strongroom clock advance" move the clock that retention and other long times follow'
 
 const program = new Command('strongroom')
   .description(
@@ -25,6 +36,8 @@ program
   .option('--listen <address>', 'address of the endpoint (default: 127.0.0.1; another needs access keys of your own)')
   .option('--regions <names>', 'regions, by commas (default: those that the data directory has, else us-east-1)')
   .option('--config <file>', 'configuration (default: strongroom.json in the data directory)')
+  .option('--pace <pace>', PACE)
+  .option('--rehearsal', REHEARSAL)
   .option('--ephemeral', 'keep nothing: a data directory that is removed at the end')
   .option('--detach', 'return when it is ready; "strongroom down" ends it')
   .addHelpText('after', '\nA PostgreSQL server of your own: STRONGROOM_DATABASE_URL=postgres://user:password@host/name')
@@ -53,6 +66,27 @@ program
   .option('--json', 'as it stands in the files')
   .action(async (name: string | undefined, flags: LogsFlags) => (await import('./command/logs.ts')).logs(name, flags))
 
+const clockCommand = program
+  .command('clock')
+  .description('the clock that retention, daily backups and other long times follow')
+
+clockCommand
+  .command('show', { isDefault: true })
+  .description('what time it is in each region, and how far that is ahead')
+  .option('--data <dir>', DATA)
+  .option('--json', 'for programs')
+  .action(async (flags: ClockFlags) => (await import('./command/clock.ts')).showClock(flags))
+
+clockCommand
+  .command('advance')
+  .description('move it ahead in all regions of the data directory, for good; needs a start with --rehearsal')
+  .argument('<duration>', 'e.g. 8d, 36h, 1d12h, 90m')
+  .option('--data <dir>', DATA)
+  .option('--json', 'for programs')
+  .action(async (duration: string, flags: ClockFlags) =>
+    (await import('./command/clock.ts')).advanceClock(duration, flags),
+  )
+
 program
   .command('doctor')
   .description('look for what is wrong, and tell how to mend it')
@@ -68,6 +102,8 @@ program
   .option('--port <n>', 'port of the API')
   .option('--listen <address>', 'address of the API')
   .option('--config <file>', 'configuration')
+  .option('--pace <pace>', PACE)
+  .option('--rehearsal', REHEARSAL)
   .option('--peer-port <n>', 'port for other regions (default: any free one)')
   .addOption(new Option('--roles <names>', 'api, jobs or both, by commas').default('api,jobs'))
   .addHelpText('after', '\nNeeds STRONGROOM_DATABASE_URL, or databaseUrl in the configuration.')

@@ -50,11 +50,13 @@ const stateIn = (column: string, states: readonly string[]) =>
   sql.raw(`${column} in (${states.map((state) => `'${state}'`).join(', ')})`)
 
 /**
- * Progress of the transition that a row is in: the step to run next (null: the first), and until when it may
- * take. All null when the row rests.
+ * Progress of the transition that a row is in: the step to run next (null: the first), how long it waits before it goes
+ * on, and until when it may take. All null when the row rests.
  */
 const progress = {
   step: text('step'),
+  /** Real time before which nothing is done: the pace that the operator asked for. Null: not decided yet. */
+  notBefore: instant('not_before'),
   deadline: instant('deadline'),
   /** What went wrong in the last attempt of the step, for the log and for StateMessage at the deadline. */
   stepError: text('step_error'),
@@ -111,6 +113,8 @@ export const hsms = pgTable(
     eniId: text('eni_id').$type<EniId>().notNull(),
     /** The address the API shows: the one that was asked for, else the one it listens on. */
     eniIp: text('eni_ip').notNull(),
+    /** Of a DUALSTACK cluster: shown, and nothing listens there. */
+    eniIpV6: text('eni_ip_v6'),
     /** The address the process binds. */
     listenIp: text('listen_ip').notNull(),
     state: text('state').$type<HsmState>().notNull(),
@@ -152,7 +156,7 @@ export const backups = pgTable(
     neverExpires: boolean('never_expires').notNull().default(false),
     createdAt: instant('created_at').notNull(),
     copiedAt: instant('copied_at'),
-    /** When it will be gone for good; set in PENDING_DELETION only. */
+    /** When it will be, or was, gone for good: set in PENDING_DELETION, and kept in DELETED. */
     deleteAt: instant('delete_at'),
     sourceRegion: text('source_region'),
     sourceBackup: text('source_backup').$type<BackupId>(),
@@ -180,6 +184,9 @@ export const backups = pgTable(
       .using('gin', table.sharedWith)
       .where(sql`${table.resourcePolicy} is not null`),
     index('backups_in_transition').on(table.state).where(stateIn('state', TRANSITIONAL_STATES.backup)),
+    index('backups_to_remove')
+      .on(table.deleteAt)
+      .where(sql`${table.deleteAt} is not null and ${table.size} is not null`),
   ],
 )
 
@@ -234,6 +241,20 @@ export const subnets = pgTable('subnets', {
   /** IPv4 prefix, where it is known. */
   cidr: text('cidr'),
 })
+
+/** By how much the service clock of the region is ahead of real time: one row, or none while it is not. */
+export const serviceClock = pgTable(
+  'service_clock',
+  {
+    id: integer('id').primaryKey().default(1),
+    /** Milliseconds. */
+    ahead: bigint('ahead', { mode: 'number' }).notNull(),
+  },
+  (table) => [
+    check('service_clock_once', sql`${table.id} = 1`),
+    check('service_clock_forward', sql`${table.ahead} >= 0`),
+  ],
+)
 
 /** Machines that run HSM processes. */
 export const hosts = pgTable('hosts', {

@@ -32,6 +32,8 @@ export const jobs = {
   deleteHsm: job('delete-hsm', ofHsm, (p) => p.hsmId),
   takeBackup: job('take-backup', ofBackup, (p) => p.backupId),
   copyBackup: job('copy-backup', ofCopy, (p) => p.copyId),
+  /** What time brings about: retention, removal, daily backups. */
+  housekeeping: job('housekeeping', z.object({}), () => 'region'),
 } as const
 
 export type JobName = (typeof jobs)[keyof typeof jobs]['name']

@@ -5,6 +5,10 @@ export const LIMITS = {
   hsmsPerCluster: 28,
   tagsPerResource: 50,
   retentionDays: { min: 7, max: 379, default: 90 },
+  /** Days from DeleteBackup, or the end of a backup's retention, until it is gone for good. */
+  pendingDeletionDays: 7,
+  /** Hours for which a deleted cluster can still be asked for. */
+  deletedClusterHours: 24,
   /** Bytes of an API request body; a larger one is refused unread. */
   requestBody: 1024 * 1024,
 } as const

@@ -1,10 +1,12 @@
 /** Backups: typed access to their rows. */
-import { and, arrayContains, asc, desc, eq, inArray, isNotNull, ne, or, sql, type SQL } from 'drizzle-orm'
+import { and, arrayContains, asc, desc, eq, inArray, isNotNull, lt, lte, ne, or, sql, type SQL } from 'drizzle-orm'
 import { backups } from '../migrations/schema.ts'
 import { notFound } from '../provider-schema/errors.ts'
 import type { AccountId, BackupId, ClusterId, CopyId } from '../provider-schema/ids.ts'
+import { LIMITS } from '../provider-schema/limits.ts'
 import type { BackupState } from '../provider-schema/states.ts'
 import { changeState, deadlineOf, findRow, TRANSITION_SECONDS, type Change } from './change-state.ts'
+import { clusterLivingIn, expiredBackups } from './backup-content.ts'
 import type { Sql } from './database.ts'
 
 export type Backup = typeof backups.$inferSelect
@@ -25,6 +27,11 @@ export interface BackupQuery {
   readonly after?: { readonly createdAt: Date; readonly id: string }
   readonly limit: number
 }
+
+const DAY_MS = 24 * 3_600_000
+
+/** A copy that comes in waits for its source, which itself may take an hour. */
+const COPY_DEADLINE = sql<Date>`now() + make_interval(secs => ${TRANSITION_SECONDS.copy * 2})`
 
 export const backupsIn = (db: Sql) => ({
   find: (id: BackupId) => findRow(db, 'backup', id),
@@ -49,13 +56,7 @@ export const backupsIn = (db: Sql) => ({
     db
       .select()
       .from(backups)
-      .where(
-        and(
-          eq(backups.state, 'CREATE_IN_PROGRESS'),
-          isNotNull(backups.copyId),
-          sql`${backups.copiedAt} < now() - make_interval(secs => ${TRANSITION_SECONDS.copy * 2})`,
-        ),
-      ),
+      .where(and(eq(backups.state, 'CREATE_IN_PROGRESS'), isNotNull(backups.copyId), lt(backups.deadline, sql`now()`))),
 
   /** Locks a backup. Throws CloudHsmResourceNotFoundException when the account has none of that id, or it is deleted. */
   forUpdate: async (account: AccountId, id: string): Promise<Backup> => {
@@ -71,7 +72,7 @@ export const backupsIn = (db: Sql) => ({
   insert: async (backup: typeof backups.$inferInsert): Promise<Backup> => {
     const [row] = await db
       .insert(backups)
-      .values({ ...backup, deadline: deadlineOf('backup', backup.state) })
+      .values({ ...backup, deadline: backup.copyId ? COPY_DEADLINE : deadlineOf('backup', backup.state) })
       .returning()
     if (!row) throw new Error('the backup was not inserted')
     return row
@@ -83,6 +84,48 @@ export const backupsIn = (db: Sql) => ({
   update: async (id: BackupId, set: Partial<Omit<Backup, 'id' | 'state'>>): Promise<void> => {
     await db.update(backups).set(set).where(eq(backups.id, id))
   },
+
+  /**
+   * From READY to PENDING_DELETION: gone after seven days. Gives the changed row, or undefined when it was not READY any
+   * more. Hold the cluster of the backup, so that not all backups of it go at once.
+   */
+  beginRemoval: (id: BackupId, now: Date): Promise<Backup | undefined> =>
+    changeState(db, 'backup', id, {
+      from: 'READY',
+      to: 'PENDING_DELETION',
+      set: { deleteAt: new Date(now.getTime() + LIMITS.pendingDeletionDays * DAY_MS) },
+    }),
+
+  /** From PENDING_DELETION to DELETED, if its seven days are over by this time and nobody has restored it. */
+  remove: async (id: BackupId, now: Date): Promise<Backup | undefined> => {
+    const [row] = await db
+      .select({ id: backups.id })
+      .from(backups)
+      .where(and(eq(backups.id, id), eq(backups.state, 'PENDING_DELETION'), lte(backups.deleteAt, now)))
+      .for('update')
+    return row && changeState(db, 'backup', id, { from: 'PENDING_DELETION', to: 'DELETED' })
+  },
+
+  /** A cluster that would be lost with this backup: see backup-content.ts. */
+  clusterLivingIn: (id: BackupId) => clusterLivingIn(db, id),
+
+  /** Backups whose days are over: see backup-content.ts. */
+  expired: (now: Date) => expiredBackups(db, now),
+
+  /** Backups that are to be gone by this time, and those that are and whose bytes may still be there. */
+  toRemove: (now: Date): Promise<Backup[]> =>
+    db
+      .select()
+      .from(backups)
+      .where(
+        and(
+          isNotNull(backups.size),
+          lte(backups.deleteAt, now),
+          inArray(backups.state, ['PENDING_DELETION', 'DELETED']),
+        ),
+      )
+      .orderBy(asc(backups.deleteAt), asc(backups.id))
+      .limit(1000),
 
   /** The newest READY backup of a cluster that was made in this region. */
   newestReady: async (clusterId: ClusterId): Promise<Backup | undefined> => {

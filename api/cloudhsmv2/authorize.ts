@@ -58,11 +58,11 @@ const asking = ({ account, principal: { arn, identityArn } }: Caller) => ({ acco
 
 function contextFor(
   { principal, sourceIp }: Caller,
-  { region, clock }: ApiPorts,
+  { region, realClock }: ApiPorts,
   resourceAccount: string,
   facts: Pick<RequestFacts, 'requestTags' | 'tagKeys' | 'resourceTags'>,
 ) {
-  return contextOf({ principal, region, sourceIp, now: clock(), resourceAccount, ...facts })
+  return contextOf({ principal, region, sourceIp, now: realClock(), resourceAccount, ...facts })
 }
 
 /** For anything else a backup's policy has no meaning, whatever it says. */

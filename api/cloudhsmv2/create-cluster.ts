@@ -9,12 +9,14 @@ import type { Caller } from '../caller.ts'
 import type { ApiPorts } from '../ports.ts'
 import { operation } from './operation.ts'
 import { presentNewCluster } from './present.ts'
+import { retentionDaysOf } from './retention.ts'
 import { placeSubnets } from './subnets.ts'
 import { tagsOf } from './tags.ts'
 
 export const createCluster = operation('CreateCluster', async ({ input, caller, tx, ports, now, audit }) => {
   const tags = tagsOf(input.TagList ?? [])
-  const retentionDays = daysOf(input.BackupRetentionPolicy?.Value)
+  const days = input.BackupRetentionPolicy?.Value
+  const retentionDays = days === undefined ? LIMITS.retentionDays.default : retentionDaysOf(days)
   await tx.accounts.lock(caller.account)
   const source =
     input.SourceBackupId === undefined ? undefined : await sourceOf(input.SourceBackupId, tx, caller, ports)
@@ -43,16 +45,6 @@ export const createCluster = operation('CreateCluster', async ({ input, caller, 
   await audit(cluster.id)
   return { Cluster: presentNewCluster(cluster) }
 })
-
-function daysOf(value: string | undefined): number {
-  const { min, max, default: usual } = LIMITS.retentionDays
-  if (value === undefined) return usual
-  const days = Number(value)
-  if (days < min || days > max) {
-    throw invalidRequest(`The backup retention period must be between ${min} and ${max} days, not ${days}.`)
-  }
-  return days
-}
 
 /** The backup to make the cluster from. Held until the transaction ends: nobody deletes it meanwhile. */
 async function sourceOf(idOrArn: string, tx: Access, caller: Caller, ports: ApiPorts): Promise<Backup> {

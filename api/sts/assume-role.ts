@@ -41,7 +41,7 @@ export async function assumeRole(form: Form, caller: Caller, ports: ApiPorts): P
     principalId: role.stored.id,
     sessionName,
     ...(policy !== undefined && { policy }),
-    ...lifetime(ports.clock(), secondsOf(wanted, role, caller)),
+    ...lifetime(ports.realClock(), secondsOf(wanted, role, caller)),
   })
   const assumed = assumedRoleOf(role.account, role.stored, sessionName)
   return {
@@ -74,7 +74,7 @@ interface Wish {
 function isTrusted(
   role: Role,
   caller: Caller,
-  { region, clock }: ApiPorts,
+  { region, realClock }: ApiPorts,
   { sessionName, externalId }: Wish,
 ): boolean {
   const { principal, grants, account, sourceIp } = caller
@@ -82,7 +82,7 @@ function isTrusted(
     principal,
     region,
     sourceIp,
-    now: clock(),
+    now: realClock(),
     resourceAccount: role.account,
     resourceTags: role.stored.tags,
     more: { 'sts:RoleSessionName': sessionName, ...(externalId !== undefined && { 'sts:ExternalId': externalId }) },

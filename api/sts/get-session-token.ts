@@ -6,7 +6,7 @@ import type { ApiPorts } from '../ports.ts'
 import { lifetime, presentCredentials } from './credentials.ts'
 import type { Elements, Form } from './query.ts'
 
-export function getSessionToken(form: Form, caller: Caller, { identity, clock }: ApiPorts): Elements {
+export function getSessionToken(form: Form, caller: Caller, { identity, realClock }: ApiPorts): Elements {
   form.refuse(['SerialNumber', 'TokenCode'])
   const { principal, accessKeyId } = caller
   if (principal.session) {
@@ -22,7 +22,7 @@ export function getSessionToken(form: Form, caller: Caller, { identity, clock }:
     name: principal.userName ?? '',
     principalId: isConfigured ? accessKeyId : principal.userId,
     // An account's own sessions last an hour, whatever was asked for.
-    ...lifetime(clock(), isRoot ? Math.min(wanted, ofRoot) : wanted),
+    ...lifetime(realClock(), isRoot ? Math.min(wanted, ofRoot) : wanted),
   })
   return { Credentials: presentCredentials(credentials) }
 }

@@ -11,7 +11,7 @@ let api: TestApi
 let clock: Date
 before(async () => {
   clock = new Date()
-  api = await testApi({ clock: () => clock })
+  api = await testApi({ realClock: () => clock })
 })
 after(() => api.close())
 
@@ -244,7 +244,7 @@ describe('a session token', () => {
     const stranger = identityKey(Buffer.alloc(32, 1))
     assert.equal(stranger.openSession(token, temporary.accessKeyId), undefined)
     assert.ok(!Buffer.from(token, 'base64url').toString('latin1').includes(ACCOUNT), 'a token is sealed')
-    const elsewhere = await testApi({ region: 'eu-west-1', zones: ['eu-west-1a'], clock: () => clock })
+    const elsewhere = await testApi({ region: 'eu-west-1', zones: ['eu-west-1a'], realClock: () => clock })
     try {
       await elsewhere.ask('DescribeClusters', {}, { ...temporary, region: 'eu-west-1' })
     } finally {

@@ -10,6 +10,7 @@ import { createApi } from '../app.ts'
 import { configuredKey } from '../identity/configured.ts'
 import { identities } from '../identity/identities.ts'
 import { identityKey } from '../identity/identity-key.ts'
+import { Secret } from '../identity/secret.ts'
 import type { AccessKey, ApiPorts } from '../ports.ts'
 import { signed, type ToSign } from './signer.ts'
 
@@ -74,6 +75,8 @@ export async function testApi(overrides: Partial<ApiPorts> = {}): Promise<TestAp
     pageTokenKey: Buffer.alloc(32, 7),
     limits: { clustersPerAccount: 4, hsmsPerAccount: 6, hsmsPerCluster: 28 },
     clock: () => new Date(),
+    realClock: () => new Date(),
+    operator: { key: new Secret('operator key') },
     log: logger,
     ready: () => Promise.resolve({ ready: true, checks: {} }),
     ...overrides,

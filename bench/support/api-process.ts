@@ -6,6 +6,7 @@ import { createApi } from '../../api/app.ts'
 import { configuredKey } from '../../api/identity/configured.ts'
 import { identities } from '../../api/identity/identities.ts'
 import { identityKey } from '../../api/identity/identity-key.ts'
+import { Secret } from '../../api/identity/secret.ts'
 import { openDatabase } from '../../state/database.ts'
 import { BENCH_ACCOUNT } from './stored-clusters.ts'
 
@@ -31,6 +32,8 @@ function serve(databaseUrl: string): void {
     pageTokenKey: Buffer.alloc(32, 1),
     limits: { clustersPerAccount: 4, hsmsPerAccount: 6, hsmsPerCluster: 28 },
     clock: () => new Date(),
+    realClock: () => new Date(),
+    operator: { key: new Secret('none') },
     log,
     ready: () => Promise.resolve({ ready: true, checks: {} }),
   })

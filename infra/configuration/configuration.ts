@@ -9,6 +9,9 @@ import { ID_PATTERNS } from '../../provider-schema/ids.ts'
 /** A region's name as the service model has it. */
 export const REGION_NAME = /^[a-z]{2}(-(gov|isob|iso))?-(east|west|north|south|central){1,2}-[0-9]$/
 
+/** Slower than this would outlast what others wait for. */
+const MOST_PACE = 5
+
 export const DEFAULT_PORT = 4570
 export const DEFAULT_REGIONS = ['us-east-1'] as const
 
@@ -63,6 +66,12 @@ export const configurationFile = z.strictObject({
   /** A subnet that nobody configured is given a zone and remembered, or refused. */
   unknownSubnets: z.enum(['assign', 'refuse']).default('assign'),
   offeredHsmTypes: z.array(z.enum(HSM_TYPES)).min(1).default(['hsm2m.medium']),
+  /**
+   * How long transitions take: as long as the work does, about as long as at AWS, or a fraction of that, e.g. 0.01.
+   */
+  pace: z.union([z.enum(['instant', 'aws']), z.number().positive().max(MOST_PACE)]).default('instant'),
+  /** The service clock may be moved ahead, with "strongroom clock advance". */
+  rehearsal: z.boolean().default(false),
   limits: z
     .strictObject({
       clustersPerAccount: z.int().min(1).default(LIMITS.clustersPerAccount),

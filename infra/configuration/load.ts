@@ -22,6 +22,8 @@ export interface Flags {
   readonly listen?: string | undefined
   readonly regions?: string | undefined
   readonly ephemeral?: boolean | undefined
+  readonly pace?: string | undefined
+  readonly rehearsal?: boolean | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -47,6 +49,8 @@ export async function loadConfiguration(flags: Flags, env: Environment = process
       port: numberOf(flags.port ?? env['STRONGROOM_PORT']),
       listen: flags.listen ?? env['STRONGROOM_LISTEN'],
       regions: listOf(flags.regions ?? env['STRONGROOM_REGIONS']),
+      pace: paceOf(flags.pace ?? env['STRONGROOM_PACE']),
+      rehearsal: flags.rehearsal,
       databaseUrl: env['STRONGROOM_DATABASE_URL'] === '' ? undefined : env['STRONGROOM_DATABASE_URL'],
     }),
   }
@@ -112,6 +116,11 @@ export const isLoopback = (address: string) => address.startsWith('127.') || add
 /** Not a number stays a text, so that the schema refuses it by name. */
 function numberOf(text: string | undefined): number | string | undefined {
   return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) : text
+}
+
+/** A number, or a word for the schema to look at. */
+function paceOf(text: string | undefined): number | string | undefined {
+  return text !== undefined && /^\d{1,3}(\.\d{1,6})?$/.test(text) ? Number(text) : text
 }
 
 function listOf(text: string | undefined): string[] | undefined {

@@ -161,10 +161,10 @@ function startRegions(configuration: Configuration, need: RegionsNeed): RegionPr
 }
 
 function settingsOf(configuration: Configuration, region: string, server: Postgres | undefined): RegionSettings {
-  const { accounts, subnets, unknownSubnets, offeredHsmTypes, limits, data, regions } = configuration
+  const { accounts, subnets, unknownSubnets, offeredHsmTypes, limits, pace, rehearsal, data, regions } = configuration
   const databaseUrl = databaseUrlOf(configuration, region, server)
   return {
-    ...{ accounts, subnets, unknownSubnets, offeredHsmTypes, limits, data, region, databaseUrl },
+    ...{ accounts, subnets, unknownSubnets, offeredHsmTypes, limits, pace, rehearsal, data, region, databaseUrl },
     knownRegions: [...regions],
     zones: [...zonesOf(configuration, region)],
     roles: ['api', 'jobs'],

@@ -13,6 +13,8 @@ export interface RegionPlaces {
   readonly backups: string
   /** Block of loopback addresses. */
   readonly addresses: string
+  /** How the `strongroom` command reaches the API. */
+  readonly operator: string
   /** Held by the process that runs the HSMs. */
   readonly jobsLock: string
 }
@@ -24,6 +26,7 @@ export function regionPlaces(data: string, region: string): RegionPlaces {
     hsms: join(dir, 'hsms'),
     backups: join(dir, 'backups'),
     addresses: join(dir, 'addresses.json'),
+    operator: join(dir, 'operator.json'),
     jobsLock: join(dir, 'jobs.lock'),
   }
 }

@@ -16,6 +16,8 @@ const common = configurationFile.pick({
   unknownSubnets: true,
   offeredHsmTypes: true,
   limits: true,
+  pace: true,
+  rehearsal: true,
 })
 
 export const regionSettings = z.object({

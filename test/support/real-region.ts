@@ -11,6 +11,7 @@ import { createApi } from '../../api/app.ts'
 import { configuredKey } from '../../api/identity/configured.ts'
 import { identities } from '../../api/identity/identities.ts'
 import { identityKey } from '../../api/identity/identity-key.ts'
+import { Secret } from '../../api/identity/secret.ts'
 import { addressBlock, addressPool } from '../../infra/hosts/addresses.ts'
 import { startHost } from '../../infra/hosts/host.ts'
 import { openBackupStore } from '../../infra/backup-store/directory-store.ts'
@@ -52,7 +53,7 @@ export async function startRealWorker(
   const identity = await issueControl(fleet, regionControlName(region))
   const hosts = await startHost({ dir: join(dir, region, 'hsms'), fleet, issuer: await loadDeviceIssuer(fleet), log })
   const backups = await openBackupStore(join(dir, region, 'backups'))
-  const receiver = copyReceiver(database, backups, log)
+  const receiver = copyReceiver(database, backups, () => new Date(), log)
   const listener = await serveRegions({ host: '127.0.0.1', port: 0, identity, fleet, receiver, log })
   const peers = () => new Map(Object.entries(place.peers).map(([name, port]) => [name, { host: '127.0.0.1', port }]))
   const regions = regionClient({ region, peers, identity, fleet })
@@ -99,6 +100,8 @@ export async function startRealApi({ region, dir, databaseUrl, peers }: RegionPl
     pageTokenKey: Buffer.alloc(32, 1),
     limits: LIMITS,
     clock: () => new Date(),
+    realClock: () => new Date(),
+    operator: { key: new Secret('operator key') },
     log: silent,
     ready: () => Promise.resolve({ ready: true, checks: {} }),
   })

@@ -51,12 +51,12 @@ export const deleteHsm = transition({
       return to('remove')
     },
 
-    remove: async (hsm, { ports, database }) => {
+    remove: async (hsm, { ports, database, clock }) => {
       await ports.hosts.remove(hsm.id)
       await database.read.hsms.changeState(hsm.id, {
         from: 'DELETE_IN_PROGRESS',
         to: 'DELETED',
-        set: { deletedAt: new Date() },
+        set: { deletedAt: clock() },
       })
       return done
     },

@@ -77,8 +77,17 @@ async function* chunks(connection: ManagementConnection, backupId: BackupId, siz
   }
 }
 
+export interface BackupToBegin {
+  readonly id: BackupId
+  /** By the service clock. */
+  readonly createdAt: Date
+  /** A change of the cluster waits for it: its time is part of the change's, and it does not rest on its own. */
+  readonly partOfChange: boolean
+}
+
 /** A backup of a cluster, begun: its row and its job. Part of the caller's transaction. */
-export async function beginBackup(tx: Access, cluster: Cluster, backupId: BackupId): Promise<void> {
+export async function beginBackup(tx: Access, cluster: Cluster, backup: BackupToBegin): Promise<void> {
+  const { id: backupId, createdAt, partOfChange } = backup
   await tx.backups.insert({
     id: backupId,
     account: cluster.account,
@@ -86,7 +95,8 @@ export async function beginBackup(tx: Access, cluster: Cluster, backupId: Backup
     hsmType: cluster.hsmType,
     mode: cluster.mode,
     state: 'CREATE_IN_PROGRESS',
-    createdAt: new Date(),
+    createdAt,
+    notBefore: partOfChange ? new Date() : null,
     clusterCertificate: cluster.clusterCertificate,
     trustAnchor: cluster.trustAnchor,
   })

@@ -8,11 +8,13 @@
 import { newBackupId } from '../../provider-schema/ids.ts'
 import type { HsmId } from '../../provider-schema/ids.ts'
 import type { Cluster } from '../../state/clusters.ts'
+import { rest } from '../../state/change-state.ts'
 import type { Hsm } from '../../state/hsms.ts'
 import type { ManagementOperations } from '../hsm/protocol/management-operations.ts'
 import type { ResultOf } from '../hsm/protocol/envelope.ts'
 import { readyMessage } from './launch-hsm.ts'
 import { announceMembership } from './membership.ts'
+import { restMs } from './pace.ts'
 import type { ManagementConnection } from './ports.ts'
 import { beginBackup } from './take-backup.ts'
 import type { JobContext } from './transition.ts'
@@ -26,7 +28,7 @@ const ANSWER_MS = 2_000
 export const SILENCE_MS = 5_000
 
 type Health = ResultOf<ManagementOperations, 'health'>
-type WatchContext = Pick<JobContext, 'database' | 'ports' | 'log' | 'signal'>
+type WatchContext = Pick<JobContext, 'database' | 'ports' | 'log' | 'signal' | 'clock' | 'pace'>
 
 interface Watched {
   connection?: ManagementConnection
@@ -93,11 +95,23 @@ async function follow(ctx: WatchContext, hsm: Hsm, cluster: Cluster, health: Hea
   }
 }
 
-/** A client has activated the cluster: it is ACTIVE, and its first backup begins. */
+/** A client has activated the cluster: it is ACTIVE, at the pace asked for, and its first backup begins. */
 async function activated(ctx: WatchContext, cluster: Cluster): Promise<void> {
+  const restsUntil =
+    cluster.notBefore ??
+    (ctx.pace > 0
+      ? await rest(
+          ctx.database.sql,
+          'cluster',
+          cluster.id,
+          { state: 'INITIALIZED', step: null },
+          restMs(ctx.pace, 'activation'),
+        )
+      : undefined)
+  if (restsUntil && restsUntil.getTime() > Date.now()) return
   await ctx.database.transaction(async (tx) => {
     const active = await tx.clusters.changeState(cluster.id, { from: 'INITIALIZED', to: 'ACTIVE' })
-    if (active) await beginBackup(tx, active, newBackupId())
+    if (active) await beginBackup(tx, active, { id: newBackupId(), createdAt: ctx.clock(), partOfChange: false })
   })
 }
 
