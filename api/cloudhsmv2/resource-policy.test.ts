@@ -231,6 +231,9 @@ describe('a consumer', () => {
     const rows: readonly (readonly [string, object, string])[] = [
       ['CopyBackupToRegion', { BackupId: backup, DestinationRegion: 'eu-west-1' }, MISSING],
       ['ListTags', { ResourceId: backup }, MISSING],
+      ['DeleteBackup', { BackupId: backup }, MISSING],
+      ['RestoreBackup', { BackupId: backup }, MISSING],
+      ['ModifyBackupAttributes', { BackupId: backup, NeverExpires: true }, MISSING],
       ['TagResource', { ResourceId: backup, TagList: [{ Key: 'a', Value: 'b' }] }, MISSING],
       ['UntagResource', { ResourceId: backup, TagKeyList: ['a'] }, MISSING],
       ['GetResourcePolicy', { ResourceArn: arnOf(backup) }, DENIED],
