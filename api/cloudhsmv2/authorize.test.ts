@@ -218,6 +218,25 @@ describe('tags', () => {
     }
   })
 
+  test('keys that differ in case only let nobody past a policy', async () => {
+    const only = { StringEquals: { 'aws:RequestTag/team': 'hsm' } }
+    const user = await userWith(api, { statements: [may('*', only)] })
+    for (const Keys of [
+      ['team', 'TEAM'],
+      ['TEAM', 'team'],
+    ]) {
+      const TagList = Keys.map((Key) => ({ Key, Value: Key === 'team' ? 'web' : 'hsm' }))
+      assert.equal((await refusal('CreateCluster', input({ TagList }), user)).code, 'CloudHsmTagException')
+    }
+    // Of a resource that has both a policy means the one it writes.
+    const tags = { TEAM: 'hsm', team: 'web' }
+    const backup = await backupRow(api, await clusterIn(api, 'ACTIVE'), { tags })
+    const reader = await userWith(api, { statements: [may('*', { StringEquals: { 'aws:ResourceTag/team': 'hsm' } })] })
+    assert.equal((await refusal('ListTags', { ResourceId: backup }, reader)).code, DENIED)
+    const other = await userWith(api, { statements: [may('*', { StringEquals: { 'aws:ResourceTag/TEAM': 'hsm' } })] })
+    await api.ask('ListTags', { ResourceId: backup }, other)
+  })
+
   test('keys that are taken away are looked at as well', async () => {
     const cluster = await clusterIn(api, 'ACTIVE', { TagList: [...TAGS, { Key: 'cost', Value: '1' }] })
     const keys = { 'ForAnyValue:StringEquals': { 'aws:TagKeys': ['cost'] } }

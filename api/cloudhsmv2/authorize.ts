@@ -30,6 +30,7 @@ export async function authorize(
   const facts = { ...requestTags(access, request), ...(resource.tags && { resourceTags: resource.tags }) }
   const context = contextFor(caller, ports, target.account, facts)
   const { tagKeys = [] } = facts
+  requireDistinctKeys(tagKeys)
   const isTagOnCreate = access.tagsOnCreate !== undefined
   const question = { action: `cloudhsm:${operation}`, resource: target.arn, resourceAccount: target.account, context }
   requireAllowed(caller, resource.policy, question, isTagOnCreate)
@@ -129,6 +130,12 @@ function requestTags({ tags }: Access, request: object) {
     return [bounded(Key), bounded(Value)]
   })
   return { requestTags: pairs, tagKeys: pairs.map(([key]) => key) }
+}
+
+/** Policies do not tell cases apart: of `team` and `TEAM` in one request they would see one, and both would be stored. */
+function requireDistinctKeys(keys: readonly string[]): void {
+  if (new Set(keys.map((key) => key.toLowerCase())).size === new Set(keys).size) return
+  throw new ServiceError('CloudHsmTagException', 'Tag keys that differ in case only cannot be given together.')
 }
 
 const bounded = (value: unknown) => (typeof value === 'string' ? value.slice(0, MOST_CHARACTERS) : '')

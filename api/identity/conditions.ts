@@ -4,7 +4,7 @@
  * All operators must hold and all keys of each; of several values of a key one is enough, and of a negated operator none
  * may be meant.
  */
-import { valueOf, type RequestContext } from './context.ts'
+import { exactKey, valueOf, type RequestContext } from './context.ts'
 import { OPERATORS, type Comparison } from './operators.ts'
 import type { PatternOptions } from './wildcard.ts'
 
@@ -14,6 +14,8 @@ interface Comparing {
   readonly kind: 'compare'
   /** In lower case. */
   readonly key: string
+  /** With a tag's key as it is written. */
+  readonly exact: string
   readonly quantifier: Quantifier
   readonly ifExists: boolean
   readonly negated: boolean
@@ -22,6 +24,7 @@ interface Comparing {
 interface Presence {
   readonly kind: 'null'
   readonly key: string
+  readonly exact: string
   readonly absent: boolean
 }
 export type Condition = Comparing | Presence
@@ -45,13 +48,14 @@ function conditionOf(name: string, key: string, element: unknown, options: Patte
   if (base === 'Null' && quantifier === undefined && ifExists === undefined) {
     const [text = ''] = texts
     if (texts.length !== 1 || !/^(true|false)$/i.test(text)) throw new SyntaxError('Null takes true or false')
-    return { kind: 'null', key: key.toLowerCase(), absent: text.toLowerCase() === 'true' }
+    return { kind: 'null', key: key.toLowerCase(), exact: exactKey(key), absent: text.toLowerCase() === 'true' }
   }
   const operator = OPERATORS.get(base)
   if (!operator) throw new SyntaxError(`there is no condition operator '${name.slice(0, 64)}'`)
   return {
     kind: 'compare',
     key: key.toLowerCase(),
+    exact: exactKey(key),
     quantifier: quantifier === 'ForAllValues' || quantifier === 'ForAnyValue' ? quantifier : undefined,
     ifExists: ifExists !== undefined,
     negated: operator.negated,
@@ -71,7 +75,7 @@ function textsOf(element: unknown, key: string): string[] {
 }
 
 export function holds(condition: Condition, context: RequestContext): boolean {
-  const present = context.get(condition.key)
+  const present = context.get(condition.exact) ?? context.get(condition.key)
   if (condition.kind === 'null') return condition.absent === (present === undefined)
   const { quantifier, negated } = condition
   if (present === undefined || present.length === 0) {

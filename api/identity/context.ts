@@ -2,9 +2,16 @@
 
 /**
  * Keys in lower case (condition keys do not tell cases apart) → values. A key that is not there is absent; several values
- * have only keys such as aws:TagKeys.
+ * have only keys such as aws:TagKeys. Keys of tags stand there as they are written too: a resource may have `team` and
+ * `TEAM`, and a policy means the one it writes.
  */
 export type RequestContext = ReadonlyMap<string, readonly string[]>
+
+/** A condition key as a policy writes it, but for the case of what comes before the tag's key. */
+export function exactKey(key: string): string {
+  const slash = key.indexOf('/')
+  return slash < 0 ? key.toLowerCase() : `${key.slice(0, slash).toLowerCase()}${key.slice(slash)}`
+}
 
 export const NO_CONTEXT: RequestContext = new Map()
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { MalformedPolicy, MOST_CHARACTERS, parsePolicy, type PolicyKind } from './policy.ts'
 
 const ALLOW = { Effect: 'Allow', Action: '*', Resource: '*' }
@@ -104,4 +105,51 @@ test('white space does not count for the length, up to as much again', () => {
 test('elements nested without end are refused, not followed', () => {
   const deep = `${'['.repeat(5_000)}${']'.repeat(5_000)}`
   assert.throws(() => parsePolicy(`{"Statement":${deep}}`, 'resource'), MalformedPolicy)
+})
+
+test('whatever is given for a policy is read, or refused as malformed', () => {
+  const word = fc.constantFrom(
+    'Allow',
+    'Deny',
+    '*',
+    'cloudhsm:*',
+    'arn:aws:cloudhsm:*',
+    'AWS',
+    '${aws:username}',
+    '${',
+    'true',
+  )
+  const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 4 },
+      word,
+      fc.constant(null),
+      fc.array(tie('value'), { maxLength: 3 }),
+      fc.dictionary(
+        fc.constantFrom(
+          'Statement',
+          'Effect',
+          'Action',
+          'Resource',
+          'Condition',
+          'Principal',
+          'StringLike',
+          'aws:a',
+          'AWS',
+        ),
+        tie('value'),
+      ),
+    ),
+  }))
+  const kinds = fc.constantFrom<PolicyKind>('identity', 'resource', 'trust')
+  fc.assert(
+    fc.property(value, kinds, (Statement, kind) => {
+      try {
+        parsePolicy(JSON.stringify({ Version: '2012-10-17', Statement }), kind)
+      } catch (error) {
+        assert.ok(error instanceof MalformedPolicy, String(error))
+      }
+    }),
+    { numRuns: 1_000 },
+  )
 })

@@ -38,12 +38,25 @@ export function contextOf(facts: RequestFacts): RequestContext {
   // There is no second factor here. As at AWS the key is absent of credentials that are not temporary.
   set('aws:multifactorauthpresent', principal.session ? 'false' : undefined)
   set('aws:resourceaccount', facts.resourceAccount)
-  for (const [key, value] of Object.entries(principal.tags)) set(`aws:principaltag/${key}`, value)
-  for (const [key, value] of facts.requestTags ?? []) set(`aws:requesttag/${key}`, value)
-  for (const [key, value] of Object.entries(facts.resourceTags ?? {})) set(`aws:resourcetag/${key}`, value)
+  setTags(context, 'aws:principaltag/', Object.entries(principal.tags))
+  setTags(context, 'aws:requesttag/', facts.requestTags ?? [])
+  setTags(context, 'aws:resourcetag/', Object.entries(facts.resourceTags ?? {}))
   for (const [key, value] of Object.entries(facts.more ?? {})) set(key, value)
   if (facts.tagKeys) context.set('aws:tagkeys', facts.tagKeys)
   return context
+}
+
+/** As they are written, and in lower case for policies that write them otherwise. */
+function setTags(
+  context: Map<string, readonly string[]>,
+  prefix: string,
+  tags: readonly (readonly [string, string])[],
+): void {
+  for (const [key, value] of tags) context.set(`${prefix}${key}`, [value])
+  for (const [key, value] of tags) {
+    const lower = `${prefix}${key.toLowerCase()}`
+    if (!context.has(lower)) context.set(lower, [value])
+  }
 }
 
 const PRINCIPAL_TYPES = { Root: 'Account', IAMUser: 'User', AssumedRole: 'AssumedRole' } as const

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { matches, patternOf } from './wildcard.ts'
 
 const VALUES: Readonly<Record<string, string>> = { 'aws:username': 'ada', 'aws:principaltag/team': 'a*b' }
@@ -62,4 +63,16 @@ test('a variable that is none is refused', () => {
 test('a pattern made to run away is done at once', () => {
   const pattern = patternOf(`${'*a'.repeat(3_000)}b`)
   assert.equal(matches(pattern, 'a'.repeat(3_000), variables), false)
+})
+
+test('agrees with a plain regular expression on short patterns', () => {
+  const letters = fc.string({ unit: fc.constantFrom('a', 'b', '*', '?'), maxLength: 8 })
+  const text = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 8 })
+  fc.assert(
+    fc.property(letters, text, (pattern, value) => {
+      const expression = new RegExp(`^${pattern.replaceAll('*', '.*').replaceAll('?', '.')}$`)
+      assert.equal(isMatch(pattern, value), expression.test(value))
+    }),
+    { numRuns: 2_000 },
+  )
 })
