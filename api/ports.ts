@@ -1,22 +1,43 @@
 /** What the API needs of the world, as interfaces. `infra` implements them and hands them in. */
 import type { Logger } from 'pino'
-import type { AccountId, SubnetId, VpcId } from '../provider-schema/ids.ts'
+import type { SubnetId, VpcId } from '../provider-schema/ids.ts'
 import type { HsmType } from '../provider-schema/limits.ts'
 import type { Database } from '../state/database.ts'
+import type { Session } from './identity/identity-key.ts'
+import type { Identity } from './identity/principal.ts'
 import type { Secret } from './identity/secret.ts'
+import type { Role } from './identity/snapshot.ts'
 
-/** Who holds an access key. */
-export interface AccessKey {
-  readonly accountId: AccountId
-  /** Of the user or role the key belongs to, e.g. `arn:aws:iam::000000000000:user/test`. */
-  readonly principalArn: string
+/** Who holds an access key, and what they may do. */
+export interface AccessKey extends Identity {
   /** The same object as long as the secret is the same: keys derived from it are kept by it. */
   readonly secret: Secret
 }
 
+/** What temporary credentials are to stand for. */
+export type SessionRequest = Omit<Session, 'issuedAt' | 'expiresAt'> & {
+  readonly issuedAt: Date
+  readonly expiresAt: Date
+}
+
+export interface TemporaryCredentials {
+  readonly accessKeyId: string
+  readonly secret: Secret
+  readonly sessionToken: string
+  readonly expiresAt: Date
+}
+
 export interface IdentityPort {
-  /** Undefined when there is no such access key. */
-  find(accessKeyId: string): Promise<AccessKey | undefined>
+  /**
+   * Undefined when there is no such access key, or the token is not the one that was issued with it. Whether a session
+   * has expired is for the caller to see.
+   */
+  find(accessKeyId: string, sessionToken?: string): Promise<AccessKey | undefined>
+  /** Undefined when there is no such role. */
+  role(arn: string): Promise<Role | undefined>
+  issue(request: SessionRequest): TemporaryCredentials
+  /** Whether an access key is one of the configuration. */
+  isConfigured(accessKeyId: string): boolean
 }
 
 /** Addresses for a new HSM. */

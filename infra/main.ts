@@ -1,6 +1,7 @@
 /** The `strongroom` command. */
 import { Command, Option } from 'commander'
 import { DEFAULT_PORT } from './configuration/configuration.ts'
+import { addAccountCommands } from './command/account.ts'
 import type {
   AuditListFlags,
   AuditShowFlags,
@@ -166,6 +167,8 @@ program
   .addOption(new Option('--roles <names>', 'api, jobs or both, by commas').default('api,jobs'))
   .addHelpText('after', '\nNeeds STRONGROOM_DATABASE_URL, or databaseUrl in the configuration.')
   .action(async (flags: RegionFlags) => (await import('./command/region.ts')).region(flags))
+
+addAccountCommands(program)
 
 process.stdout.on('error', () => undefined)
 process.stderr.on('error', () => undefined)

@@ -30,6 +30,7 @@ import type {
   VpcId,
 } from '../provider-schema/ids.ts'
 import type { HsmTypeMigration } from '../provider-schema/hsm-type-migration.ts'
+import type { Directory } from '../provider-schema/identity.ts'
 import type { ClusterMode, HsmType, NetworkType } from '../provider-schema/limits.ts'
 import {
   BACKUP_STATES,
@@ -176,12 +177,19 @@ export const backups = pgTable(
     clusterCertificate: text('cluster_certificate'),
     trustAnchor: text('trust_anchor'),
     tags: jsonb('tags').$type<Record<string, string>>().notNull().default({}),
+    /** The document that shares it, as it was put; null: it is not shared. */
+    resourcePolicy: text('resource_policy'),
+    /** Accounts that the document lets see it, so that they find it; whether it holds is asked of the document. */
+    sharedWith: text('shared_with').array().$type<AccountId[]>().notNull().default([]),
   },
   (table) => [
     check('backups_state', stateIn('state', BACKUP_STATES)),
     index('backups_by_account').on(table.account, table.createdAt, table.id),
     index('backups_by_cluster').on(table.clusterId, table.createdAt),
     uniqueIndex('backups_copy_id').on(table.copyId),
+    index('backups_shared')
+      .using('gin', table.sharedWith)
+      .where(sql`${table.resourcePolicy} is not null`),
     index('backups_in_transition').on(table.state).where(stateIn('state', TRANSITIONAL_STATES.backup)),
     index('backups_to_remove')
       .on(table.deleteAt)
@@ -211,6 +219,24 @@ export const copies = pgTable(
     check('copies_state', stateIn('state', COPY_STATES)),
     index('copies_in_transition').on(table.state).where(stateIn('state', TRANSITIONAL_STATES.copy)),
   ],
+)
+
+/**
+ * Accounts, users, roles, their access keys and policies: one document in one row, the same in every region. It is small,
+ * is read and replaced as a whole, and secrets in it are sealed with a key that is not in any database.
+ */
+export const identity = pgTable(
+  'identity',
+  {
+    id: integer('id').primaryKey().default(1),
+    /** Rises with every change; of two regions that differ, the higher one is right. */
+    revision: bigint('revision', { mode: 'number' }).notNull(),
+    /** Random, of the change: two regions with the same stamp hold the same. */
+    stamp: text('stamp').notNull(),
+    directory: jsonb('directory').$type<Directory>().notNull(),
+    changedAt: instant('changed_at').notNull(),
+  },
+  (table) => [check('identity_one_row', sql`${table.id} = 1`)],
 )
 
 /** Where a subnet lies: configured, or assigned when it was first named, and kept. */

@@ -1,5 +1,5 @@
 /** Backups: typed access to their rows. */
-import { and, asc, desc, eq, inArray, isNotNull, lt, lte, ne, or, sql, type SQL } from 'drizzle-orm'
+import { and, arrayContains, asc, desc, eq, inArray, isNotNull, lt, lte, ne, or, sql, type SQL } from 'drizzle-orm'
 import { backups } from '../migrations/schema.ts'
 import { notFound } from '../provider-schema/errors.ts'
 import type { AccountId, BackupId, ClusterId, CopyId } from '../provider-schema/ids.ts'
@@ -13,6 +13,8 @@ export type Backup = typeof backups.$inferSelect
 
 export interface BackupQuery {
   readonly account: AccountId
+  /** Not the account's own, but those of others that name it among those they share with. */
+  readonly shared?: boolean
   readonly ids?: readonly string[]
   readonly sourceBackupIds?: readonly string[]
   readonly clusterIds?: readonly string[]
@@ -33,6 +35,16 @@ const COPY_DEADLINE = sql<Date>`now() + make_interval(secs => ${TRANSITION_SECON
 
 export const backupsIn = (db: Sql) => ({
   find: (id: BackupId) => findRow(db, 'backup', id),
+
+  /** What a decision about who may use a backup depends on. */
+  sharing: async (id: BackupId) => {
+    const { account, state, resourcePolicy, tags } = backups
+    const [row] = await db
+      .select({ id: backups.id, account, state, resourcePolicy, tags })
+      .from(backups)
+      .where(eq(backups.id, id))
+    return row
+  },
 
   findByCopy: async (copyId: CopyId): Promise<Backup | undefined> => {
     const [row] = await db.select().from(backups).where(eq(backups.copyId, copyId))
@@ -152,7 +164,13 @@ function matching(query: BackupQuery): SQL | undefined {
   const { after } = query
   const beyond = query.ascending ? sql.raw('>') : sql.raw('<')
   return and(
-    eq(backups.account, query.account),
+    query.shared === true
+      ? and(
+          ne(backups.account, query.account),
+          isNotNull(backups.resourcePolicy),
+          arrayContains(backups.sharedWith, [query.account]),
+        )
+      : eq(backups.account, query.account),
     query.ids ? inArray(backups.id, [...query.ids] as BackupId[]) : undefined,
     query.sourceBackupIds ? inArray(backups.sourceBackup, [...query.sourceBackupIds] as BackupId[]) : undefined,
     query.clusterIds

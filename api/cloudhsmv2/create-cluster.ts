@@ -1,6 +1,6 @@
 /** CreateCluster: asks for a cluster. Asynchronous: it appears as CREATE_IN_PROGRESS, without HSMs. */
-import { invalidRequest, notFound } from '../../provider-schema/errors.ts'
-import { backupIdOf, newClusterId, newSecurityGroupId } from '../../provider-schema/ids.ts'
+import { invalidRequest } from '../../provider-schema/errors.ts'
+import { backupIdOf, newClusterId, newSecurityGroupId, type AccountId } from '../../provider-schema/ids.ts'
 import { jobs } from '../../provider-schema/jobs.ts'
 import { LIMITS, type ClusterMode, type HsmType } from '../../provider-schema/limits.ts'
 import type { Backup } from '../../state/backups.ts'
@@ -49,15 +49,16 @@ export const createCluster = operation('CreateCluster', async ({ input, caller, 
 /** The backup to make the cluster from. Held until the transaction ends: nobody deletes it meanwhile. */
 async function sourceOf(idOrArn: string, tx: Access, caller: Caller, ports: ApiPorts): Promise<Backup> {
   const id = backupIdOf(idOrArn)
+  let owner = caller.account
   if (idOrArn.startsWith('arn:')) {
     const [, , , region, account] = idOrArn.split(':')
     if (region !== ports.region) {
       throw invalidRequest(`The backup ${id} is in ${region ?? 'another region'}: copy it to ${ports.region} first.`)
     }
-    // Nobody can share a backup yet.
-    if (account !== caller.account) throw notFound('Backup', idOrArn)
+    // Of another account: IAM, asked before, has seen that it is shared with the caller.
+    owner = account as AccountId
   }
-  const backup = await tx.backups.forUpdate(caller.account, id)
+  const backup = await tx.backups.forUpdate(owner, id)
   if (backup.state !== 'READY') throw invalidRequest(`The backup ${id} is ${backup.state}; it must be READY.`)
   return backup
 }

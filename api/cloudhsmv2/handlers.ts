@@ -7,12 +7,15 @@ import { createHsm } from './create-hsm.ts'
 import { deleteBackup } from './delete-backup.ts'
 import { deleteCluster } from './delete-cluster.ts'
 import { deleteHsm } from './delete-hsm.ts'
+import { deleteResourcePolicy } from './delete-resource-policy.ts'
 import { describeBackups } from './describe-backups.ts'
 import { describeClusters } from './describe-clusters.ts'
+import { getResourcePolicy } from './get-resource-policy.ts'
 import { initializeCluster } from './initialize-cluster.ts'
 import { listTags } from './list-tags.ts'
 import { modifyBackupAttributes } from './modify-backup-attributes.ts'
 import { modifyCluster } from './modify-cluster.ts'
+import { putResourcePolicy } from './put-resource-policy.ts'
 import { restoreBackup } from './restore-backup.ts'
 import { tagResource } from './tag-resource.ts'
 import { untagResource } from './untag-resource.ts'
@@ -31,6 +34,9 @@ export const HANDLERS: ReadonlyMap<OperationName, Handler> = new Map(
     deleteBackup,
     restoreBackup,
     modifyBackupAttributes,
+    getResourcePolicy,
+    putResourcePolicy,
+    deleteResourcePolicy,
     listTags,
     tagResource,
     untagResource,

@@ -104,6 +104,11 @@ export function presentBackup(backup: Backup, region: string): BackupShape {
   }
 }
 
+/** As a consumer sees it: tags are their owner's. */
+export function presentSharedBackup(backup: Backup, region: string): BackupShape {
+  return { ...presentBackup(backup, region), TagList: [] }
+}
+
 /** In the order of their keys. */
 export function presentTags(tags: Readonly<Record<string, string>>): TagShape[] {
   return Object.keys(tags)

@@ -61,7 +61,8 @@ export const configurationFile = z.strictObject({
   region: z.record(regionName, perRegion).default({}),
   /** A PostgreSQL server instead of the embedded one; a database for each region is made on it. */
   databaseUrl: databaseUrl.optional(),
-  accounts: z.array(account).min(1).default(DEFAULT_ACCOUNTS),
+  /** Their access keys may do everything. Empty: only those that `strongroom account` made. */
+  accounts: z.array(account).default(DEFAULT_ACCOUNTS),
   subnets: z.record(z.string().regex(ID_PATTERNS.subnet), subnet).default({}),
   /** A subnet that nobody configured is given a zone and remembered, or refused. */
   unknownSubnets: z.enum(['assign', 'refuse']).default('assign'),

@@ -7,7 +7,7 @@ import { Secret } from '../../api/identity/secret.ts'
 import type { ApiPorts, ConfiguredSubnet } from '../../api/ports.ts'
 import type { SubnetId, VpcId } from '../../provider-schema/ids.ts'
 import { addressBlock, addressPool } from '../hosts/addresses.ts'
-import { configuredIdentity } from './identity.ts'
+import { regionIdentity } from './identity.ts'
 import { localUrl, newOperatorKey, removeOperatorAccess, writeOperatorAccess } from './operator-access.ts'
 import { pageTokenKey } from './places.ts'
 import type { RegionContext } from './region.ts'
@@ -27,7 +27,7 @@ export async function startApi(context: RegionContext): Promise<ApiPart> {
   const ports: ApiPorts = {
     region: settings.region,
     database: context.database,
-    identity: configuredIdentity(settings.accounts),
+    identity: await regionIdentity(context),
     addresses: addressPool(await addressBlock(context.places.addresses)),
     zones: settings.zones,
     configuredSubnets: subnetsOf(settings),
