@@ -130,7 +130,10 @@ describe('strongroom account', { timeout: 240_000 }, () => {
     const { Hsms: own = [] } = await addHsm(consumer, restored)
     await login(own[0]?.EniIp, false)
     const { Backups = [] } = await consumer.describeBackups({})
-    assert.ok(Backups.every((backup) => backup.BackupId !== BackupId), 'the backup itself is not the consumer’s')
+    assert.ok(
+      Backups.every((backup) => backup.BackupId !== BackupId),
+      'the backup itself is not the consumer’s',
+    )
   })
 
   /** The SDK that there is for npm does not know this operation yet. */
