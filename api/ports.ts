@@ -84,6 +84,18 @@ export interface OperatorPort {
   readonly advanceClock?: (ms: number) => Promise<boolean>
 }
 
+/** Quotas of everybody, and what some accounts have instead. */
+export interface Limits extends Quotas {
+  readonly accounts?: Readonly<Record<string, { readonly [Quota in keyof Quotas]?: number | undefined }>>
+}
+
+/** What an account may have. */
+export function quotasOf(account: AccountId, { limits }: { readonly limits: Limits }): Quotas {
+  const { accounts, ...common } = limits
+  const own = Object.entries(accounts?.[account] ?? {}).filter(([, value]) => value !== undefined)
+  return { ...common, ...Object.fromEntries(own) }
+}
+
 export interface ApiPorts {
   /** The region that this API is, e.g. `us-east-1`: requests must be signed for it. */
   readonly region: string
@@ -101,7 +113,7 @@ export interface ApiPorts {
   readonly knownRegions: readonly string[]
   /** 32 random bytes, the same for every API process of the region. */
   readonly pageTokenKey: Buffer
-  readonly limits: Quotas
+  readonly limits: Limits
   /**
    * The service clock: of timestamps, and of every duration that the service promises. Throws
    * ServiceUnavailableException while it is not known yet.

@@ -102,6 +102,7 @@ export const hsm = z.object({
   SubnetId: z.custom<SubnetId>(),
   EniId: z.custom<EniId>(),
   EniIp: z.string(),
+  EniIpV6: z.string().max(100).optional(),
   HsmId: z.custom<HsmId>(),
   HsmType: z.enum(HSM_TYPES),
   State: z.enum(HSM_STATES),

@@ -50,7 +50,16 @@ export type ShownCluster = Pick<
 /** An HSM as far as it is shown. */
 export type ShownHsm = Pick<
   Hsm,
-  'id' | 'clusterId' | 'hsmType' | 'availabilityZone' | 'subnetId' | 'eniId' | 'eniIp' | 'state' | 'stateMessage'
+  | 'id'
+  | 'clusterId'
+  | 'hsmType'
+  | 'availabilityZone'
+  | 'subnetId'
+  | 'eniId'
+  | 'eniIp'
+  | 'eniIpV6'
+  | 'state'
+  | 'stateMessage'
 >
 
 export interface ClusterWithHsms {
@@ -82,7 +91,7 @@ const PAGE = `
 
 const THEIR_HSMS = `
   select id, cluster_id as "clusterId", hsm_type as "hsmType", availability_zone as "availabilityZone",
-    subnet_id as "subnetId", eni_id as "eniId", eni_ip as "eniIp", state, state_message as "stateMessage"
+    subnet_id as "subnetId", eni_id as "eniId", eni_ip as "eniIp", eni_ip_v6 as "eniIpV6", state, state_message as "stateMessage"
   from hsms
   where cluster_id = any($1) and state <> 'DELETED'
   order by created_at, id`

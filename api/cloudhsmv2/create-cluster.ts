@@ -6,7 +6,7 @@ import { LIMITS, type ClusterMode, type HsmType } from '../../provider-schema/li
 import type { Backup } from '../../state/backups.ts'
 import type { Access } from '../../state/database.ts'
 import type { Caller } from '../caller.ts'
-import type { ApiPorts } from '../ports.ts'
+import { quotasOf, type ApiPorts } from '../ports.ts'
 import { operation } from './operation.ts'
 import { presentNewCluster } from './present.ts'
 import { retentionDaysOf } from './retention.ts'
@@ -85,7 +85,8 @@ function modeFor(hsmType: HsmType, wanted: ClusterMode | undefined, source: Back
   return mode
 }
 
-async function requireRoomForCluster(tx: Access, { account }: Caller, { limits }: ApiPorts): Promise<void> {
+async function requireRoomForCluster(tx: Access, { account }: Caller, ports: ApiPorts): Promise<void> {
+  const limits = quotasOf(account, ports)
   if ((await tx.clusters.countOf(account)) >= limits.clustersPerAccount) {
     throw invalidRequest(
       `This account has the most clusters that it may have in this region: ${limits.clustersPerAccount}.`,

@@ -73,6 +73,7 @@ export function presentHsm(hsm: ShownHsm): HsmShape {
     SubnetId: hsm.subnetId,
     EniId: hsm.eniId,
     EniIp: hsm.eniIp,
+    ...(hsm.eniIpV6 !== null && { EniIpV6: hsm.eniIpV6 }),
     HsmId: hsm.id,
     HsmType: hsm.hsmType,
     State: hsm.state,

@@ -77,6 +77,17 @@ export const configurationFile = z.strictObject({
       clustersPerAccount: z.int().min(1).default(LIMITS.clustersPerAccount),
       hsmsPerAccount: z.int().min(1).default(LIMITS.hsmsPerAccount),
       hsmsPerCluster: z.int().min(1).max(LIMITS.hsmsPerCluster).default(LIMITS.hsmsPerCluster),
+      /** Accounts that may have more, or less, than the others. */
+      accounts: z
+        .record(
+          z.string().regex(/^\d{12}$/, 'an account has twelve digits'),
+          z.strictObject({
+            clustersPerAccount: z.int().min(1).optional(),
+            hsmsPerAccount: z.int().min(1).optional(),
+            hsmsPerCluster: z.int().min(1).max(LIMITS.hsmsPerCluster).optional(),
+          }),
+        )
+        .default({}),
     })
     .prefault({}),
 })

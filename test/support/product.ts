@@ -25,8 +25,8 @@ export interface Product {
   readonly output: () => string
   /** Ends it as Ctrl-C would; its data stay. */
   stop(): Promise<void>
-  /** Starts it again on the same data and port. */
-  again(): Promise<Product>
+  /** Starts it again on the same data and port, with other words if they are given. */
+  again(args?: readonly string[]): Promise<Product>
   /** Ends everything of it, and removes its data. */
   dispose(): Promise<void>
 }
@@ -36,6 +36,8 @@ export interface ProductOptions {
   readonly data?: string
   readonly port?: number
   readonly env?: Readonly<Record<string, string>>
+  /** More words for `strongroom up`. */
+  readonly args?: readonly string[]
 }
 
 /** A port of 127.0.0.1 that nobody listens on. */
@@ -57,7 +59,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   const url = `http://127.0.0.1:${port}`
   const child = spawn(
     join(ROOT, 'bin/strongroom'),
-    ['up', '--data', data, '--port', String(port), '--regions', regions.join(',')],
+    ['up', '--data', data, '--port', String(port), '--regions', regions.join(','), ...(options.args ?? [])],
     { env: { ...process.env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] },
   )
   let output = ''
@@ -95,7 +97,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
       return client
     },
     stop,
-    again: () => startProduct({ ...options, regions, data, port }),
+    again: (args = options.args ?? []) => startProduct({ ...options, args, regions, data, port }),
     dispose: async () => {
       await stop()
       await run(join(ROOT, 'bin/strongroom'), ['down', '--data', data])
