@@ -1,6 +1,6 @@
 /** What the API needs of the world, as interfaces. `infra` implements them and hands them in. */
 import type { Logger } from 'pino'
-import type { SubnetId, VpcId } from '../provider-schema/ids.ts'
+import type { AccountId, SubnetId, VpcId } from '../provider-schema/ids.ts'
 import type { HsmType } from '../provider-schema/limits.ts'
 import type { Database } from '../state/database.ts'
 import type { Session } from './identity/identity-key.ts'
