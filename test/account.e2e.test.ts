@@ -1,9 +1,20 @@
-/** `strongroom account` against a running Strongroom of two regions, whose requests are those of the real SDK. */
+/** `strongroom account` against a running Strongroom of two regions, whose requests are those of the real SDK, and whose HSMs are real. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { CloudHSMV2 } from '@aws-sdk/client-cloudhsm-v2'
+import { signed } from '../api/testing/signer.ts'
+import { createClient } from '../clients/sdk/client.ts'
+import {
+  addHsm,
+  createCluster,
+  customerCa,
+  initialize,
+  inState,
+  readyBackups,
+  untilCluster,
+} from './support/life-of-a-cluster.ts'
 import { ROOT, startProduct, untilTrue, type Product } from './support/product.ts'
 
 interface Key {
@@ -13,6 +24,7 @@ interface Key {
 
 describe('strongroom account', { timeout: 240_000 }, () => {
   let product: Product
+  let root: Key
   const clients: CloudHSMV2[] = []
   before(async () => {
     product = await startProduct({ regions: ['us-east-1', 'eu-west-1'] })
@@ -61,7 +73,7 @@ describe('strongroom account', { timeout: 240_000 }, () => {
   }
 
   test('a key works in every region, a user when a policy allows it; both outlive a restart, a new region knows them', async () => {
-    const root = await newKey(['create', '222222222222'])
+    root = await newKey(['create', '222222222222'])
     for (const region of ['us-east-1', 'eu-west-1']) await untilAnswered(root, region, 'ok')
 
     const here = ['--user', 'ada', '--account', '222222222222']
@@ -83,6 +95,61 @@ describe('strongroom account', { timeout: 240_000 }, () => {
       await untilAnswered(ada, region, 'ok')
     }
   })
+
+  test('a shared backup brings the users and keys of an HSM into a cluster of another account', async (t) => {
+    const owner = product.aws()
+    const ca = await customerCa()
+    t.after(() => ca.dispose())
+    const login = async (address: string | undefined, activate: boolean) => {
+      const servers = [{ hostname: address ?? '', port: 2223 }]
+      const hsm = await createClient({ servers, caFile: ca.certificateFile, requireTwoCopies: false })
+      try {
+        if (activate) await hsm.activate('adminpass1')
+        await hsm.login({ username: 'admin', role: 'admin', password: 'adminpass1' })
+      } finally {
+        await hsm.close()
+      }
+    }
+    const { ClusterId: id = '' } = await createCluster(owner)
+    const { Hsms = [] } = await addHsm(owner, id)
+    await initialize(owner, id, ca)
+    await login(Hsms[0]?.EniIp, true)
+    await untilTrue(async () => (await readyBackups(owner, id)).length > 0, { seconds: 60, what: () => 'no backup' })
+    const [{ BackupId } = {}] = await readyBackups(owner, id)
+    const arn = `arn:aws:cloudhsm:us-east-1:000000000000:backup/${String(BackupId)}`
+    const source = { HsmType: 'hsm2m.medium', SubnetIds: ['subnet-0c0c0c0c'], SourceBackupId: arn }
+    const consumer = client(root, 'us-east-1')
+    await assert.rejects(consumer.createCluster(source), { name: 'AccessDeniedException' })
+
+    const Action = ['cloudhsm:DescribeBackups', 'cloudhsm:CreateCluster']
+    const statement = { Effect: 'Allow', Principal: { AWS: '222222222222' }, Action, Resource: arn }
+    await putResourcePolicy(arn, JSON.stringify({ Version: '2012-10-17', Statement: [statement] }))
+    const { Cluster } = await consumer.createCluster(source)
+    const restored = Cluster?.ClusterId ?? ''
+    await untilCluster(consumer, restored, inState('ACTIVE'))
+    const { Hsms: own = [] } = await addHsm(consumer, restored)
+    await login(own[0]?.EniIp, false)
+    const { Backups = [] } = await consumer.describeBackups({})
+    assert.ok(
+      Backups.every((backup) => backup.BackupId !== BackupId),
+      'the backup itself is not the consumer’s',
+    )
+  })
+
+  /** The SDK that there is for npm does not know this operation yet. */
+  async function putResourcePolicy(ResourceArn: string, Policy: string): Promise<void> {
+    const body = JSON.stringify({ ResourceArn, Policy })
+    const headers = {
+      'content-type': 'application/x-amz-json-1.1',
+      'x-amz-target': 'BaldrApiService.PutResourcePolicy',
+    }
+    const response = await fetch(product.url, {
+      method: 'POST',
+      headers: signed({ host: new URL(product.url).host, headers, body }),
+      body,
+    })
+    assert.equal(response.status, 200, await response.text())
+  }
 
   test('says what to do when nothing runs', async () => {
     const { code, stderr } = await account(['list'], '', join(product.data, 'nothing-here'))

@@ -36,11 +36,11 @@ export const describeBackups = query('DescribeBackups', async ({ input, caller, 
   }
   const after =
     input.NextToken === undefined ? undefined : parse(positionIn(ports.pageTokenKey, paged, input.NextToken))
-  const found = shared
+  const { found, cutAt } = shared
     ? await sharedPage(read, query, after, (backup) => maySee(backup, caller, ports))
-    : await read.backups.page({ ...query, ...(after && { after }) })
+    : { found: await read.backups.page({ ...query, ...(after && { after }) }) }
   const shown = found.slice(0, limit)
-  const last = found.length > limit ? shown.at(-1) : undefined
+  const last = found.length > limit ? shown.at(-1) : cutAt
   return {
     Backups: shown.map((backup) => (shared ? presentSharedBackup : presentBackup)(backup, ports.region)),
     ...(last && {
@@ -51,24 +51,29 @@ export const describeBackups = query('DescribeBackups', async ({ input, caller, 
 
 type Position = NonNullable<BackupQuery['after']>
 
+/** Reads of one page of shared backups: whoever shares many that let nobody see them cannot make it endless. */
+const MOST_READS = 20
+
 /**
- * As many as the query asks for of those that others share and whose policy lets the caller see them now. Rows name the
- * account already, so that next to nothing is read in vain.
+ * Those that others share and whose policy lets the caller see them now: as many as the query asks for, or as many as
+ * are among those that were looked at, up to `cutAt`. Rows name the account already, so that next to nothing is read in vain.
  */
 async function sharedPage(
   read: Access,
   query: Omit<BackupQuery, 'after'>,
   after: Position | undefined,
   isVisible: (backup: Backup) => boolean,
-): Promise<Backup[]> {
-  const visible: Backup[] = []
-  let position = after
-  for (;;) {
-    const rows = await read.backups.page({ ...query, ...(position && { after: position }) })
-    visible.push(...rows.filter(isVisible))
-    position = rows.at(-1)
-    if (visible.length >= query.limit || rows.length < query.limit) return visible.slice(0, query.limit)
+): Promise<{ readonly found: Backup[]; readonly cutAt?: Backup | undefined }> {
+  const found: Backup[] = []
+  let cutAt: Backup | undefined
+  for (let reads = 0; reads < MOST_READS; reads++) {
+    const from = cutAt ?? after
+    const rows = await read.backups.page({ ...query, ...(from && { after: from }) })
+    found.push(...rows.filter(isVisible))
+    if (found.length >= query.limit || rows.length < query.limit) return { found: found.slice(0, query.limit) }
+    cutAt = rows.at(-1)
   }
+  return { found, cutAt }
 }
 
 function parse(position: string): { createdAt: Date; id: string } {

@@ -196,6 +196,29 @@ describe('a consumer', () => {
     }
   })
 
+  test('is not kept waiting by many that are shared with it but let it see nothing', async () => {
+    const many = await testApi()
+    try {
+      const hidden = sharing('*', { Condition: { IpAddress: { 'aws:SourceIp': '203.0.113.1' } } })
+      const old = { createdAt: new Date('2026-01-01T00:00:00Z'), sharedWith: [OTHER_ACCOUNT] }
+      const visible = await backupRow(many, CLUSTER, { ...old, resourcePolicy: sharing('*') })
+      for (let at = 0; at < 45; at++) {
+        await backupRow(many, CLUSTER, { resourcePolicy: hidden, sharedWith: [OTHER_ACCOUNT] })
+      }
+      const ask = async (NextToken?: string) => {
+        const input = { Shared: true, MaxResults: 1, ...(NextToken !== undefined && { NextToken }) }
+        return describeBackupsSpec.output.parse(await many.ask('DescribeBackups', input, OTHER))
+      }
+      const first = await ask()
+      assert.deepEqual(first.Backups, [])
+      assert.ok(first.NextToken)
+      const second = await ask(first.NextToken)
+      assert.deepEqual([second.Backups.map((each) => each.BackupId), second.NextToken], [[visible], undefined])
+    } finally {
+      await many.close()
+    }
+  })
+
   test('makes a cluster from a shared backup by its ARN, and only by its ARN', async () => {
     const backup = await backupRow(api, CLUSTER, { clusterCertificate: 'CERT', trustAnchor: 'ANCHOR' })
     const input = { HsmType: 'hsm2m.medium', SubnetIds: ['subnet-0d0d0d0d'], SourceBackupId: arnOf(backup) }

@@ -62,12 +62,44 @@ describe('the configuration', () => {
     ['everybody as listeners, with the default credentials', { listen: '0.0.0.0' }, /default credentials/],
     ['everybody over IPv6, with the default credentials', { listen: '::' }, /default credentials/],
     ['a file that is not there', { config: '/nonexistent.json' }, /cannot be read/],
+    ['a pace that is none', { pace: 'quick' }, /pace/],
+    ['a pace that stands still', { pace: '0' }, /pace/],
+    ['a pace slower than anything waits for', { pace: '6' }, /pace/],
     ['--ephemeral with --data', { ephemeral: true }, /--ephemeral/],
   ] as const) {
     test(`refuses ${what}, and names it`, async () => {
       assert.match(await refusal(flags), words)
     })
   }
+
+  test('takes a pace and a rehearsal from the command line, the environment or the file', async () => {
+    const { pace, rehearsal } = await loadConfiguration({ data }, {})
+    assert.deepEqual([pace, rehearsal], ['instant', false])
+    for (const [text, expected] of [
+      ['aws', 'aws'],
+      ['instant', 'instant'],
+      ['0.01', 0.01],
+      ['2', 2],
+    ] as const) {
+      assert.equal((await loadConfiguration({ data, pace: text }, {})).pace, expected)
+      assert.equal((await loadConfiguration({ data }, { STRONGROOM_PACE: text })).pace, expected)
+    }
+    assert.equal((await loadConfiguration({ data, rehearsal: true }, {})).rehearsal, true)
+    await write({ pace: 0.5, rehearsal: true })
+    const file = await loadConfiguration({ data }, {})
+    assert.deepEqual([file.pace, file.rehearsal], [0.5, true])
+    await write({})
+  })
+
+  test('takes quotas of single accounts', async () => {
+    await write({ limits: { accounts: { '123456789012': { clustersPerAccount: 40 } } } })
+    const { limits } = await loadConfiguration({ data }, {})
+    assert.equal(limits.clustersPerAccount, 4)
+    assert.deepEqual(limits.accounts, { '123456789012': { clustersPerAccount: 40 } })
+    await write({ limits: { accounts: { '123456789012': { hsmsPerCluster: 29 } } } })
+    assert.match(await refusal({}), /hsmsPerCluster/)
+    await write({})
+  })
 
   test('refuses a member that it does not know, rather than ignore a slip of the pen', async () => {
     await write({ accuonts: [] })

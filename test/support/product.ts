@@ -25,8 +25,8 @@ export interface Product {
   readonly output: () => string
   /** Ends it as Ctrl-C would; its data stay. */
   stop(): Promise<void>
-  /** Starts it again on the same data and port. */
-  again(): Promise<Product>
+  /** Starts it again on the same data and port, with other words if they are given. */
+  again(args?: readonly string[]): Promise<Product>
   /** Ends everything of it, and removes its data. */
   dispose(): Promise<void>
 }
@@ -97,7 +97,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
       return client
     },
     stop,
-    again: () => startProduct({ ...options, regions, data, port }),
+    again: (args = options.args ?? []) => startProduct({ ...options, args, regions, data, port }),
     dispose: async () => {
       await stop()
       await run(join(ROOT, 'bin/strongroom'), ['down', '--data', data])
