@@ -1,5 +1,6 @@
 /** How the client's methods reach an HSM: any of them, each of them, or the one that holds a session key. */
 import type { KeyInfo } from '../../workers/hsm/protocol/attributes.ts'
+import { ConnectionLost, HsmError } from '../../workers/hsm/protocol/errors.ts'
 import { ask, askOne, type DispatchOptions } from './dispatch.ts'
 import { ClientError } from './errors.ts'
 import type { Link, Operation, Params, Result } from './link.ts'
@@ -132,6 +133,55 @@ export class Requests {
     throw failure?.status === 'rejected' ? failure.reason : this.pool.unreachable()
   }
 
+  /**
+   * Asks every HSM that the login holds on, or soon does: answers in order of HSM id, and what the others refused with.
+   * Throws what `pool.wait` throws.
+   */
+  async eachLoggedIn<Op extends Operation>(
+    op: Op,
+    params: Params<Op>,
+  ): Promise<{ answers: FromHsm<Result<Op>>[]; failures: Error[] }> {
+    const { pool } = this
+    await pool.settled(SETTLE_MS)
+    await pool.wait()
+    const undecided = () => pool.links.some((link) => link.session !== pool.session && !link.refusal)
+    for (const end = Date.now() + SETTLE_MS; undecided() && Date.now() < end;) await pool.changed(end - Date.now())
+    const links = pool.links.filter((link) => link.session === pool.session)
+    const outcomes = await Promise.allSettled(
+      links.map(async (link) => ({ hsmId: link.hello.hsmId, answer: await link.call(op, params) })),
+    )
+    const answers = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+    const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [errorOf(outcome.reason)] : []))
+    return { answers: answers.sort((a, b) => (a.hsmId < b.hsmId ? -1 : 1)), failures }
+  }
+
+  /**
+   * Asks one of the HSMs that `paramsFor` has something for, one after another while their answers are lost: for requests
+   * that differ from HSM to HSM and may be repeated.
+   */
+  async onOneOf<Op extends Operation>(
+    op: Op,
+    paramsFor: (hsmId: string) => Params<Op> | undefined,
+  ): Promise<Result<Op>> {
+    await this.pool.wait()
+    let lost: unknown
+    for (const link of this.pool.links) {
+      const params = link.session === this.pool.session ? paramsFor(link.hello.hsmId) : undefined
+      if (params === undefined) continue
+      try {
+        return await link.call(op, params)
+      } catch (error) {
+        const elsewhere = error instanceof HsmError && (error.code === 'Draining' || error.code === 'QuorumRequired')
+        if (!elsewhere && !(error instanceof ConnectionLost)) throw error
+        lost = error
+      }
+    }
+    if (lost instanceof HsmError) throw lost
+    throw new ClientError('NoHsmReachable', 'no HSM that gave one of these tokens is connected: get new ones', {
+      cause: lost,
+    })
+  }
+
   forgetKey(handle: string): void {
     this.#sessionKeys.delete(handle)
   }
@@ -153,3 +203,5 @@ export class Requests {
     return undefined
   }
 }
+
+const errorOf = (reason: unknown) => (reason instanceof Error ? reason : new Error(String(reason)))

@@ -61,6 +61,13 @@ export const configurationFile = z.strictObject({
   subnets: z.record(z.string().regex(ID_PATTERNS.subnet), subnet).default({}),
   /** A subnet that nobody configured is given a zone and remembered, or refused. */
   unknownSubnets: z.enum(['assign', 'refuse']).default('assign'),
+  /** Delivered audit logs. */
+  audit: z
+    .strictObject({
+      /** Files that were not written to for this long are removed; without it they stay for ever. */
+      retentionDays: z.int().min(1).optional(),
+    })
+    .prefault({}),
   offeredHsmTypes: z.array(z.enum(HSM_TYPES)).min(1).default(['hsm2m.medium']),
   limits: z
     .strictObject({

@@ -23,6 +23,8 @@ export interface HostOptions {
   readonly dir: string
   readonly fleet: Fleet
   readonly issuer: DeviceIssuer
+  /** Takes what is to outlive an HSM from its directory, once its process has ended. The removal is tried again when it throws. */
+  readonly beforeRemoval?: (directory: string) => Promise<void>
   readonly log: Logger
 }
 
@@ -110,6 +112,7 @@ class HostAgent implements Host {
     const pid = this.#supervised.get(hsmId)?.pid ?? (await findProcess(directory))
     this.#supervised.delete(hsmId)
     if (pid !== undefined) await endProcess(pid, directory, END_MS)
+    await this.#options.beforeRemoval?.(directory)
     await rm(directory, { recursive: true, force: true })
     await syncDirectory(this.#options.dir)
   }

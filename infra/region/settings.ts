@@ -14,6 +14,7 @@ const common = configurationFile.pick({
   accounts: true,
   subnets: true,
   unknownSubnets: true,
+  audit: true,
   offeredHsmTypes: true,
   limits: true,
 })

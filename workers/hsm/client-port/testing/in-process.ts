@@ -7,11 +7,15 @@ import { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { pino } from 'pino'
 import type { HsmType } from '../../../../provider-schema/limits.ts'
+import { Mtls } from '../../mtls/mtls.ts'
 import type { KeySeparation } from '../../policy/key-separation.ts'
 import type { Role } from '../../protocol/values.ts'
 import { clientOperations, type ClientOperations } from '../../protocol/client-operations.ts'
 import type { ParamsOf, ResultOf } from '../../protocol/envelope.ts'
 import { HsmError } from '../../protocol/errors.ts'
+import { systemQuorumClock } from '../../quorum/clock.ts'
+import { Quorum } from '../../quorum/quorum.ts'
+import { QuorumValues } from '../../quorum/values.ts'
 import { MemoryStore } from '../../replication/testing/memory-store.ts'
 import { dispatcher } from '../../server/dispatch.ts'
 import { Keys } from '../../vault/keys.ts'
@@ -66,12 +70,21 @@ export async function startInProcess({
     isCryptoUser: (name) => users.has(name) && ROLES[name] !== 'admin',
     keySeparation,
   })
+  const vaulted = { store, replication: peers, hsmType: () => hsmType }
   const users: Users = new Users({
-    store,
-    replication: peers,
-    hsmType: () => hsmType,
+    ...vaulted,
     ownsKeys: (name) => keys.ownsKeys(name),
     onDeleted: () => undefined,
+    adminsNeeded: () => values.adminsNeeded,
+  })
+  const values = new QuorumValues({ ...vaulted, admins: () => users.admins })
+  const quorum = new Quorum({
+    hsmId: 'hsm-0',
+    users,
+    keyOf: (caller, handle) => keys.usable(caller, handle, false),
+    values,
+    replication: peers,
+    clock: systemQuorumClock,
   })
   const ports = { client: 2223, peer: 2224, management: 2225 }
   const dispatch = dispatcher(
@@ -79,17 +92,22 @@ export async function startInProcess({
       name: 'client',
       operations: clientOperations,
       log,
-      handlers: clientHandlers({
-        config: { hsmId: 'hsm-0', address: '127.0.0.1', ports },
-        version: 'test',
-        log,
-        users,
-        keys,
-        replication: peers,
-        cluster: () => ({ clusterId: 'cluster-testtesttes', hsmType, mode }),
-        phase: () => 'active',
-        load: () => 1,
-      }),
+      handlers: clientHandlers(
+        {
+          config: { hsmId: 'hsm-0', address: '127.0.0.1', ports },
+          version: 'test',
+          log,
+          users,
+          keys,
+          quorum,
+          mtls: new Mtls(vaulted),
+          replication: peers,
+          cluster: () => ({ clusterId: 'cluster-testtesttes', hsmType, mode }),
+          phase: () => 'active',
+          load: () => 1,
+        },
+        (_connection, work) => work(),
+      ),
     },
     () => false,
   )
