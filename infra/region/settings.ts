@@ -16,6 +16,7 @@ const common = configurationFile.pick({
   unknownSubnets: true,
   audit: true,
   offeredHsmTypes: true,
+  keySeparation: true,
   limits: true,
 })
 
