@@ -103,6 +103,9 @@ const wrapTagBits = z
   .union([z.literal(32), z.literal(64), z.literal(96), z.literal(104), z.literal(112), z.literal(120), z.literal(128)])
   .default(128)
 
+/** Bytes of the longest IV that data encrypted elsewhere may have (PKCS#11 2.40 §2.11.3). */
+export const MAX_GCM_IV_BYTES = 256
+
 /** With an IV in front of the ciphertext, which the HSM makes: CKM_CLOUDHSM_AES_GCM. */
 const cloudhsmGcm = z.strictObject({ name: z.literal('cloudhsm-aes-gcm'), aad, tagBits })
 
@@ -143,7 +146,7 @@ export const encryptMechanism = z.discriminatedUnion('name', [
 export type EncryptMechanism = z.input<typeof encryptMechanism>
 
 export const decryptMechanism = z.discriminatedUnion('name', [
-  z.strictObject({ name: z.literal('aes-gcm'), iv: bytes(16, 1), aad, tagBits }),
+  z.strictObject({ name: z.literal('aes-gcm'), iv: bytes(MAX_GCM_IV_BYTES, 1), aad, tagBits }),
   cloudhsmGcm,
   ...blockCiphers,
   rsaPkcs,
@@ -177,7 +180,7 @@ export type WrapMechanism = z.input<typeof wrapMechanism>
 
 export const unwrapMechanism = z.discriminatedUnion('name', [
   ...keyWraps,
-  z.strictObject({ name: z.literal('aes-gcm'), iv: bytes(16, 1), aad, tagBits: wrapTagBits }),
+  z.strictObject({ name: z.literal('aes-gcm'), iv: bytes(MAX_GCM_IV_BYTES, 1), aad, tagBits: wrapTagBits }),
   /** Unwrapping only, as in AWS's JCE provider. */
   z.strictObject({ name: z.literal('aes-cbc-pad'), iv: aesIv }),
 ])
