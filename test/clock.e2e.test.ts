@@ -33,7 +33,7 @@ test(
   { timeout: 300_000 },
   async (t) => {
     const args = ['--rehearsal', '--pace', '0.002']
-    const first = await startProduct({ regions: REGIONS, args })
+    const first = await startProduct({ regions: REGIONS, flags: args })
     t.after(() => first.dispose())
     const data = ['--data', first.data]
     const ahead = async () => {

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { HSM_TYPES, LIMITS } from '../../provider-schema/limits.ts'
 import { RECOVERY } from '../../workers/jobs/recovery.ts'
 import { ID_PATTERNS } from '../../provider-schema/ids.ts'
+import { KEY_SEPARATIONS } from '../../workers/hsm/policy/key-separation.ts'
 
 /** A region's name as the service model has it. */
 export const REGION_NAME = /^[a-z]{2}(-(gov|isob|iso))?-(east|west|north|south|central){1,2}-[0-9]$/
@@ -80,6 +81,8 @@ export const configurationFile = z.strictObject({
   pace: z.union([z.enum(['instant', 'aws']), z.number().positive().max(MOST_PACE)]).default('instant'),
   /** The service clock may be moved ahead, with "strongroom clock advance". */
   rehearsal: z.boolean().default(false),
+  /** Which uses of a key exclude each other, for every HSM (docs/keys.md). */
+  keySeparation: z.enum(KEY_SEPARATIONS).default('trusted'),
   limits: z
     .strictObject({
       clustersPerAccount: z.int().min(1).default(LIMITS.clustersPerAccount),

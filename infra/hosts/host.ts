@@ -11,6 +11,7 @@ import type { Logger } from 'pino'
 import type { HsmId } from '../../provider-schema/ids.ts'
 import { HSM_PORTS } from '../../provider-schema/limits.ts'
 import { HSM_FILES, hsmConfig, type HsmConfig } from '../../workers/hsm/config.ts'
+import type { KeySeparation } from '../../workers/hsm/policy/key-separation.ts'
 import type { DeviceCertificates, HostPort, HsmCondition, HsmToRun } from '../../workers/jobs/ports.ts'
 import { wasZeroised } from '../../workers/hsm/vault/seal.ts'
 import { pause, stopped } from '../../workers/jobs/until-stopped.ts'
@@ -24,6 +25,8 @@ export interface HostOptions {
   readonly dir: string
   readonly fleet: Fleet
   readonly issuer: DeviceIssuer
+  /** Left out, the HSMs' own default. */
+  readonly keySeparation?: KeySeparation
   /** Takes what is to outlive an HSM from its directory, once its process has ended. The removal is tried again when it throws. */
   readonly beforeRemoval?: (directory: string) => Promise<void>
   readonly log: Logger
@@ -202,7 +205,7 @@ class HostAgent implements Host {
   }
 
   #configOf(hsm: HsmToRun): HsmConfig {
-    const { fleet } = this.#options
+    const { fleet, keySeparation } = this.#options
     return {
       hsmId: hsm.id,
       hsmType: hsm.hsmType,
@@ -211,6 +214,7 @@ class HostAgent implements Host {
       ports: HSM_PORTS,
       trust: { root: fleet.root, controlCa: fleet.controlCa, manufacturerCa: fleet.manufacturerCa },
       fleetBackupKeyFile: fleet.backupKeyFile,
+      ...(keySeparation && { keySeparation }),
     }
   }
 

@@ -46,6 +46,7 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
     dir: places.hsms,
     fleet,
     issuer,
+    keySeparation: settings.keySeparation,
     log,
     beforeRemoval: async (directory) => {
       await deliverAudit(directory, places.logs).catch((error: unknown) => {

@@ -17,6 +17,7 @@ const { shape } = configurationFile.pick({
   unknownSubnets: true,
   audit: true,
   offeredHsmTypes: true,
+  keySeparation: true,
   limits: true,
   recovery: true,
   pace: true,

@@ -26,7 +26,7 @@ export interface Product {
   /** Ends it as Ctrl-C would; its data stay. */
   stop(): Promise<void>
   /** Starts it again on the same data and port, with other words if they are given. */
-  again(args?: readonly string[]): Promise<Product>
+  again(flags?: readonly string[]): Promise<Product>
   /** Ends everything of it, and removes its data. */
   dispose(): Promise<void>
 }
@@ -97,7 +97,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
       return client
     },
     stop,
-    again: (args = options.args ?? []) => startProduct({ ...options, args, regions, data, port }),
+    again: (flags = options.flags ?? []) => startProduct({ ...options, flags, regions, data, port }),
     dispose: async () => {
       await stop()
       await run(join(ROOT, 'bin/strongroom'), ['down', '--data', data])

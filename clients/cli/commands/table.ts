@@ -11,7 +11,12 @@ import { keyGenerateFile } from './key-generate-file.ts'
 import { keyGeneratePairEc } from './key-generate-pair-ec.ts'
 import { keyGeneratePairRsa } from './key-generate-pair-rsa.ts'
 import { keyGenerateSymmetricAes } from './key-generate-symmetric-aes.ts'
+import { keyImportPem } from './key-import-pem.ts'
 import { keyList } from './key-list.ts'
+import { keySetAttribute } from './key-set-attribute.ts'
+import { keySharing } from './key-share.ts'
+import { keyUnwrap } from './key-unwrap.ts'
+import { keyWrap } from './key-wrap.ts'
 import { login } from './login.ts'
 import { loginMfa } from './login-mfa.ts'
 import { logout } from './logout.ts'
@@ -45,6 +50,11 @@ export const COMMANDS: readonly Command[] = [
   keyList,
   keyDelete,
   keyGenerateFile,
+  ...keySharing.map((each) => approvable(each)),
+  approvable(keySetAttribute),
+  keyImportPem,
+  ...keyWrap.map((each) => approvable(each, ['wrapping-approval', 'payload-approval'])),
+  ...keyUnwrap.map((each) => approvable(each)),
   ...cryptoSign.map((each) => approvable(each)),
   ...cryptoVerify,
 ]
@@ -67,6 +77,9 @@ export const GROUPS: Readonly<Record<string, string>> = {
   key: 'Keys',
   'key generate-symmetric': 'Generate a symmetric key',
   'key generate-asymmetric-pair': 'Generate a key pair',
+  'key import': 'Import a public key',
+  'key wrap': 'Take a key out, encrypted with another',
+  'key unwrap': 'Bring in a key that was wrapped',
   crypto: 'Use keys',
   'crypto sign': 'Sign data',
   'crypto verify': 'Verify a signature',

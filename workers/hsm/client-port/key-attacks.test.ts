@@ -313,6 +313,55 @@ test('a key is wrapped with itself, a private key with its own public half', asy
   }
 })
 
+test('copies of a key: one is trusted and wraps, another decrypts', async () => {
+  const { alice, aes, trust, wrap, unwrap, set, importAes } = await world()
+  const target = await aes(forTrusted)
+  const other = await aes({ wrap: true, unwrap: true })
+  const wrapping = await aes({ wrap: true })
+  // Taken before anybody trusted the key.
+  const blob = await wrap(other, wrapping)
+  const early = await unwrap(other, blob, { decrypt: true })
+  await trust(wrapping)
+  await assert.rejects(wrap(wrapping, target), policy(/decrypts data does not wrap/))
+  await alice.call('key-delete', { handle: early.handle })
+  await wrap(wrapping, target)
+  await assert.rejects(unwrap(other, blob, { decrypt: true }), policy(/copy of a key that was ever trusted/))
+  await assert.rejects(unwrap(other, blob, { encrypt: true }, 'generic-secret'), policy(/copy of a key/))
+  const copy = await unwrap(other, blob, { unwrap: true })
+  await assert.rejects(set(copy, { decrypt: true }), policy(/ever trusted/))
+  await assert.rejects(wrap(await importAes(randomBytes(32), { wrap: true }), copy), policy(/does not leave/))
+})
+
+test('copies of a public key: untrusted ones stand before the trusted one', async () => {
+  const { alice, aes, rsa, trust, wrap, unwrap, set } = await world()
+  const target = await aes(forTrusted)
+  const { publicKey, privateKey } = await rsa({ wrap: true }, { unwrap: true })
+  const { spki } = await alice.call('key-public', { handle: publicKey.handle })
+  for (let i = 0; i < 8; i++) {
+    const key = Uint8Array.from(spki)
+    await alice.call('key-import', { class: 'public-key', type: 'rsa', key, attributes: { wrap: true }, ...once })
+  }
+  await trust(publicKey)
+  const blob = await wrap(publicKey, target)
+  await assert.rejects(set(privateKey, { decrypt: true }), policy(/ever trusted/))
+  await assert.rejects(unwrap(privateKey, blob, { 'wrap-with-trusted': false }), { code: 'InvalidRequest' })
+})
+
+test('a decryption in parts that was begun before the key was trusted goes on afterwards', async () => {
+  const { alice, aes, set, trust } = await world()
+  const wrapping = await aes({ wrap: true, decrypt: true })
+  const { handle } = wrapping
+  const begin = { use: 'decrypt', handle, mechanism: { name: 'aes-ecb' }, ...once } as const
+  const { operation } = await alice.call('part-begin', begin)
+  await alice.call('part-update', { operation, data: randomBytes(16) })
+  await set(wrapping, { decrypt: false })
+  await trust(wrapping)
+  await assert.rejects(
+    alice.call('part-update', { operation, data: randomBytes(16) }),
+    notPermitted(/decrypt is false/),
+  )
+})
+
 test('the private half of a trusted public key leaves the HSM: it would read all that the public half wrapped', async () => {
   const { alice, aes, rsa, trust } = await world()
   const { publicKey, privateKey } = await rsa({ wrap: true }, { unwrap: true })

@@ -99,9 +99,40 @@ test('a quorum value is at most the owner and the sharees, in the words of AWS',
   await assert.rejects(make(2, 0, []), refusal)
   await assert.rejects(make(0, 3, ['bob']), refusal)
   await assert.rejects(make(9, 0, ['bob']), { code: 'InvalidRequest' })
-  const { key } = await make(2, 2, ['bob'])
+  const { key } = await make(0, 2, ['bob'])
   const unshare = alice.call('key-unshare', { handle: key.handle, username: 'bob' })
   await assert.rejects(unshare, { code: 'InvalidRequest', message: /2 users must stay/ })
+})
+
+test('managing a key and signing with it, in one piece or in parts, takes the approvals that its quorum values ask for', async () => {
+  const alice = (await startInProcess()).as('alice')
+  const { privateKey } = await alice.call('key-generate-ec', {
+    curve: 'prime256v1',
+    publicAttributes: {},
+    privateAttributes: { sign: true, unwrap: true },
+    shareWith: ['bob'],
+    manageQuorum: 2,
+    useQuorum: 2,
+    ...once,
+  })
+  const { handle } = privateKey
+  const wrapping = await aes(alice, { wrap: true })
+  const data = Buffer.from('x')
+  const mechanism = { name: 'ecdsa', hash: 'sha256' } as const
+  const unwrap = { handle, wrapped: data, class: 'secret-key', type: 'aes', attributes: {} } as const
+  const wrap = { wrappingHandle: wrapping.handle, mechanism: { name: 'aes-zero-pad' } } as const
+  for (const ask of [
+    () => set(alice, privateKey, { label: 'x' }),
+    () => alice.call('key-share', { handle, username: 'bob' }),
+    () => alice.call('key-unshare', { handle, username: 'bob' }),
+    () => alice.call('key-wrap', { handle, ...wrap, ...once }),
+    () => alice.call('key-unwrap', { ...unwrap, mechanism: { name: 'rsa-oaep', hash: 'sha256' } }),
+    () => alice.call('sign', { handle, mechanism, data, ...once }),
+    () => alice.call('part-begin', { use: 'sign', handle, mechanism, ...once }),
+  ]) {
+    await assert.rejects(ask, { code: 'QuorumRequired', message: 'Quorum approval is required for this operation' })
+  }
+  await alice.call('key-delete', { handle })
 })
 
 test('whoever comes under the name of a deleted user has none of the keys shared with that one', async () => {

@@ -43,7 +43,8 @@ export function transferHandlers(hsm: ClientHsm) {
     'key-wrap'({ handle, wrappingHandle, mechanism, requireTwoCopies }, connection) {
       const caller = admitCaller('key-wrap', hsm, connection)
       const { mode, hsmType } = requireCluster(hsm)
-      const payload = hsm.keys.owned(caller, handle, 'wraps')
+      hsm.keys.owned(caller, handle, 'wraps')
+      const payload = hsm.keys.usable(caller, handle, requireTwoCopies)
       const key = hsm.keys.usable(caller, wrappingHandle, requireTwoCopies)
       requireWrap(hsm.keys, key, payload)
       const { class: keyClass, type, material: bytes } = payload

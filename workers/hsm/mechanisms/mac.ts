@@ -1,10 +1,20 @@
 /** Message authentication codes by OpenSSL: HMAC (FIPS 198-1) and AES-CMAC (NIST SP 800-38B). */
 import * as crypto from 'node:crypto'
-import { createHmac, type KeyObject } from 'node:crypto'
+import { createHmac, type KeyObject, type Mac } from 'node:crypto'
+import { HsmError } from '../protocol/errors.ts'
 import type { HashName } from '../protocol/mechanisms.ts'
 import { requireData } from './data-caps.ts'
 import type { Signing } from './mechanism.ts'
 import { sameBytes } from './same-bytes.ts'
+
+/** Newer than the types of Node that there are (@types/node 26.6), and than some Nodes. */
+declare module 'node:crypto' {
+  interface Mac {
+    update(data: Uint8Array): this
+    final(): Buffer
+  }
+  const createMac: ((algorithm: 'cmac', key: KeyObject, options: { cipher: string }) => Mac) | undefined
+}
 
 export type MacParams = { readonly name: 'hmac'; readonly hash: HashName } | { readonly name: 'aes-cmac' }
 
@@ -23,20 +33,13 @@ export function macStream(params: MacParams, key: KeyObject): MacStream {
   return { update: (data) => void mac.update(data), finish: () => mac.final() }
 }
 
-interface Cmac {
-  update(data: Uint8Array): unknown
-  final(): Buffer
+function createCmac(key: KeyObject): Mac {
+  const { createMac } = crypto
+  if (!createMac) throw new HsmError('MechanismInvalid', 'AES-CMAC needs Node 26.10 or later')
+  return createMac('cmac', key, { cipher: `aes-${(key.symmetricKeySize ?? 0) * 8}-cbc` })
 }
 
-/** `createMac` is newer than the types of Node that there are (@types/node 26.6). */
-function createCmac(key: KeyObject): Cmac {
-  const createMac: unknown = Reflect.get(crypto, 'createMac')
-  if (typeof createMac !== 'function') throw new Error('this Node has no crypto.createMac: 26.10 or later is needed')
-  const cipher = `aes-${(key.symmetricKeySize ?? 0) * 8}-cbc`
-  return createMac('cmac', key, { cipher }) as Cmac
-}
-
-const macOf = <Params extends MacParams>(params: Params, key: KeyObject, data: Uint8Array) => {
+function macOf(params: MacParams, key: KeyObject, data: Uint8Array): Buffer {
   const mac = macStream(params, key)
   mac.update(data)
   return mac.finish()

@@ -7,12 +7,12 @@ import { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { pino } from 'pino'
 import type { HsmType } from '../../../../provider-schema/limits.ts'
+import { Mtls } from '../../mtls/mtls.ts'
 import type { KeySeparation } from '../../policy/key-separation.ts'
 import type { Role } from '../../protocol/values.ts'
 import { clientOperations, type ClientOperations } from '../../protocol/client-operations.ts'
 import type { ParamsOf, ResultOf } from '../../protocol/envelope.ts'
 import { HsmError } from '../../protocol/errors.ts'
-import { Mtls } from '../../mtls/mtls.ts'
 import { systemQuorumClock } from '../../quorum/clock.ts'
 import { Quorum } from '../../quorum/quorum.ts'
 import { QuorumValues } from '../../quorum/values.ts'
@@ -70,25 +70,19 @@ export async function startInProcess({
     isCryptoUser: (name) => users.has(name) && ROLES[name] !== 'admin',
     keySeparation,
   })
+  const vaulted = { store, replication: peers, hsmType: () => hsmType }
   const users: Users = new Users({
-    store,
-    replication: peers,
-    hsmType: () => hsmType,
+    ...vaulted,
     ownsKeys: (name) => keys.ownsKeys(name),
     onDeleted: () => undefined,
-    adminsNeeded: () => quorumValues.adminsNeeded,
+    adminsNeeded: () => values.adminsNeeded,
   })
-  const quorumValues = new QuorumValues({
-    store,
-    replication: peers,
-    hsmType: () => hsmType,
-    admins: () => users.admins,
-  })
+  const values = new QuorumValues({ ...vaulted, admins: () => users.admins })
   const quorum = new Quorum({
     hsmId: 'hsm-0',
     users,
     keyOf: (caller, handle) => keys.usable(caller, handle, false),
-    values: quorumValues,
+    values,
     replication: peers,
     clock: systemQuorumClock,
   })
@@ -105,12 +99,12 @@ export async function startInProcess({
           log,
           users,
           keys,
+          quorum,
+          mtls: new Mtls(vaulted),
           replication: peers,
           cluster: () => ({ clusterId: 'cluster-testtesttes', hsmType, mode }),
           phase: () => 'active',
           load: () => 1,
-          quorum,
-          mtls: new Mtls({ store, replication: peers, hsmType: () => hsmType }),
         },
         (_connection, work) => work(),
       ),
