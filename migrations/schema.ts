@@ -91,6 +91,7 @@ export const clusters = pgTable(
   (table) => [
     check('clusters_state', stateIn('state', CLUSTER_STATES)),
     index('clusters_by_account').on(table.account, table.id),
+    index('clusters_by_vpc').on(table.account, table.vpcId, table.id),
     index('clusters_in_transition').on(table.state).where(stateIn('state', TRANSITIONAL_STATES.cluster)),
   ],
 )
@@ -125,7 +126,13 @@ export const hsms = pgTable(
   },
   (table) => [
     check('hsms_state', stateIn('state', HSM_STATES)),
-    index('hsms_by_cluster').on(table.clusterId),
+    // Rows of HSMs that are gone stay, and nobody looks for them by cluster.
+    index('hsms_by_cluster')
+      .on(table.clusterId)
+      .where(sql`${table.state} <> 'DELETED'`),
+    index('hsms_by_account')
+      .on(table.account)
+      .where(sql`${table.state} <> 'DELETED'`),
     index('hsms_by_host').on(table.hostId),
     uniqueIndex('hsms_listen_ip')
       .on(table.listenIp)

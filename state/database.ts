@@ -21,6 +21,11 @@ export interface Database {
   readonly read: Access
   readonly sql: Sql
   readonly pool: Pool
+  /**
+   * Connections for the hot statements, which are prepared by name: planned once for all values instead of once for each
+   * (0.06 ms instead of 0.3 ms for the question whether a page has changed).
+   */
+  readonly hot: Pool
   /** All or nothing. What the callback throws is thrown on, after everything was taken back. */
   transaction<Result>(work: (tx: Access) => Promise<Result>): Promise<Result>
   close(): Promise<void>
@@ -61,6 +66,9 @@ export interface DatabaseOptions {
   readonly onConnectionError?: (error: Error) => void
 }
 
+/** A statement takes a fraction of a millisecond: more connections would wait for processors, not for each other. */
+const HOT_CONNECTIONS = 4
+
 /** Opens a pool; connects when first used. `close` waits until every connection is returned. */
 export function openDatabase({ url, connections = 10, onConnectionError }: DatabaseOptions): Database {
   const pool = new Pool({
@@ -72,12 +80,24 @@ export function openDatabase({ url, connections = 10, onConnectionError }: Datab
     idle_in_transaction_session_timeout: 30_000,
   })
   pool.on('error', (error) => onConnectionError?.(error))
+  const hot = new Pool({
+    connectionString: url,
+    max: HOT_CONNECTIONS,
+    connectionTimeoutMillis: 5_000,
+    statement_timeout: 15_000,
+    idleTimeoutMillis: 60_000,
+    options: '-c plan_cache_mode=force_generic_plan',
+  })
+  hot.on('error', (error) => onConnectionError?.(error))
   const sql = drizzle(pool, { schema })
   return {
     read: accessTo(sql),
     sql,
     pool,
+    hot,
     transaction: (work) => sql.transaction((tx) => work(accessTo(tx))),
-    close: () => pool.end(),
+    close: async () => {
+      await Promise.all([pool.end(), hot.end()])
+    },
   }
 }

@@ -9,6 +9,7 @@ import type { Access } from '../../state/database.ts'
 import { databaseErrorOf } from '../aws-json/failures.ts'
 import type { Handler } from '../aws-json/dispatch.ts'
 import { validate } from '../aws-json/validate.ts'
+import type { Serialised } from '../aws-json/reply.ts'
 import { within } from '../aws-json/within.ts'
 import type { Caller } from '../caller.ts'
 import type { ApiPorts } from '../ports.ts'
@@ -44,7 +45,7 @@ const ATTEMPTS = 5
 /** An operation that only reads. */
 export function query<Name extends OperationName>(
   name: Name,
-  work: (context: Reading<Name>) => Promise<Output<Name>>,
+  work: (context: Reading<Name>) => Promise<Output<Name> | Serialised>,
 ): Handler {
   const shape = SPECS[name].input
   return {

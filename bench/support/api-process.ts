@@ -1,9 +1,12 @@
 /** An API process to measure: told its database by IPC, tells its port, and its CPU time when asked. */
+import { mkdtempSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { pino } from 'pino'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createApi } from '../../api/app.ts'
 import { Secret } from '../../api/identity/secret.ts'
+import { createLog } from '../../infra/log/log.ts'
 import { openDatabase } from '../../state/database.ts'
 import { BENCH_ACCOUNT } from './stored-clusters.ts'
 
@@ -27,8 +30,11 @@ function serve(databaseUrl: string): void {
     pageTokenKey: Buffer.alloc(32, 1),
     limits: { clustersPerAccount: 4, hsmsPerAccount: 6, hsmsPerCluster: 28 },
     clock: () => new Date(),
-    // The log is written as in production, to nowhere.
-    log: pino(pino.destination('/dev/null')),
+    log: createLog({
+      name: 'bench',
+      file: join(mkdtempSync(join(tmpdir(), 'strongroom-bench-')), 'log'),
+      terminal: false,
+    }),
     ready: () => Promise.resolve({ ready: true, checks: {} }),
   })
   const server = createServer(api).listen(0, '127.0.0.1', () => {

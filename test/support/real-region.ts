@@ -3,6 +3,7 @@
  * job worker that the test may replace by one that dies.
  */
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import { CloudHSMV2 } from '@aws-sdk/client-cloudhsm-v2'
@@ -83,7 +84,7 @@ export async function startRealApi({ region, dir, databaseUrl, peers }: RegionPl
     principalArn: 'arn:aws:iam::000000000000:user/test',
     secret: new Secret('test'),
   }
-  const app = createApi({
+  const api = createApi({
     region,
     database,
     identity: { find: (id) => Promise.resolve(id === 'test' ? key : undefined) },
@@ -99,7 +100,7 @@ export async function startRealApi({ region, dir, databaseUrl, peers }: RegionPl
     log: silent,
     ready: () => Promise.resolve({ ready: true, checks: {} }),
   })
-  const server = app.listen(0, '127.0.0.1')
+  const server = createServer(api).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const credentials = { accessKeyId: 'test', secretAccessKey: 'test' }
