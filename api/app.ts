@@ -4,6 +4,7 @@ import express, { type ErrorRequestHandler, type Response } from 'express'
 import { COMMON_HEADERS } from './aws-json/reply.ts'
 import { frontEnd } from './front-end.ts'
 import { health } from './operator/health.ts'
+import { requestCounts } from './operator/request-counts.ts'
 import type { ApiPorts } from './ports.ts'
 
 /**
@@ -12,7 +13,8 @@ import type { ApiPorts } from './ports.ts'
  * Operations go straight to their handler: express, which serves all other paths, costs 0.05 ms a request.
  */
 export function createApi(ports: ApiPorts): RequestListener {
-  const operations = frontEnd(ports)
+  const counts = requestCounts()
+  const operations = frontEnd(ports, counts)
   const others = otherPaths(ports, operations)
   return (request, response) => {
     if (request.method === 'POST' && request.url === '/') void operations(request, response)

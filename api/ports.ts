@@ -2,8 +2,10 @@
 import type { Logger } from 'pino'
 import type { AccountId, SubnetId, VpcId } from '../provider-schema/ids.ts'
 import type { HsmType } from '../provider-schema/limits.ts'
+import type { Tracer } from '../provider-schema/trace.ts'
 import type { Database } from '../state/database.ts'
 import type { Secret } from './identity/secret.ts'
+import type { TrailPort } from './trail/recorder.ts'
 
 /** Who holds an access key. */
 export interface AccessKey {
@@ -72,6 +74,12 @@ export interface ApiPorts {
   readonly limits: Quotas
   readonly clock: () => Date
   readonly log: Logger
+  /** Takes note of reads and refusals; left out: nobody does. What changes something is recorded with its rows. */
+  readonly trail?: TrailPort
+  /** Left out: nothing is traced. */
+  readonly tracer?: Tracer | undefined
+  /** Who may read the metrics; only whoever is on the same machine, when left out. */
+  readonly metrics?: 'loopback' | 'anyone' | 'off'
   /** What else must be well before the region is ready; the database is looked at by the API itself. */
   readonly ready: () => Promise<Readiness>
 }

@@ -1,7 +1,15 @@
 /** The `strongroom` command. */
 import { Command, Option } from 'commander'
 import { DEFAULT_PORT } from './configuration/configuration.ts'
-import type { DataFlag, DoctorFlags, LogsFlags, RegionFlags, StatusFlags, UpFlags } from './command/flags.ts'
+import type {
+  DataFlag,
+  DoctorFlags,
+  LogsFlags,
+  RegionFlags,
+  StatusFlags,
+  TrailFlags,
+  UpFlags,
+} from './command/flags.ts'
 import { Trouble } from './trouble.ts'
 import { VERSION } from './version.ts'
 
@@ -51,6 +59,21 @@ program
   .option('-n, --lines <n>', 'how many of the last lines of each', '100')
   .option('--json', 'as it stands in the files')
   .action(async (name: string | undefined, flags: LogsFlags) => (await import('./command/logs.ts')).logs(name, flags))
+
+program
+  .command('trail')
+  .description('who asked what of which resource, and how it ended: the audit trail of the API')
+  .option('--data <dir>', DATA)
+  .option('--region <name>', 'the region (default: the first)')
+  .option('--config <file>', 'configuration (default: strongroom.json in the data directory)')
+  .option('--since <when>', 'only what is younger: 30m, 12h, 7d, or a date as 2026-11-24T12:00Z')
+  .option('--event-name <name>', 'only this operation, e.g. CreateHsm')
+  .option('--resource <id>', 'only what names this cluster, HSM or backup')
+  .option('-n, --limit <n>', 'how many of the newest (default: 50; of an export: all)')
+  .option('-f, --follow', 'go on as calls are made')
+  .option('--json', "events in CloudTrail's shape, one a line")
+  .option('--export <file>', 'write them to a file that is not there yet, one JSON object a line, oldest first')
+  .action(async (flags: TrailFlags) => (await import('./command/trail.ts')).trail(flags))
 
 program
   .command('doctor')

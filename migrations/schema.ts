@@ -45,6 +45,9 @@ const instant = (name: string) => timestamp(name, { withTimezone: true, precisio
 /** Byte-wise order, so that keyset pages do not depend on the server's locale. */
 const idText = customType<{ data: string }>({ dataType: () => 'text collate "C"' })
 
+/** JSON that is kept as it was written; checked by Postgres. */
+const jsonAsText = customType<{ data: string }>({ dataType: () => 'json' })
+
 const stateIn = (column: string, states: readonly string[]) =>
   sql.raw(`${column} in (${states.map((state) => `'${state}'`).join(', ')})`)
 
@@ -243,8 +246,20 @@ export const audit = pgTable(
     account: text('account').$type<AccountId>().notNull(),
     principal: text('principal').notNull(),
     operation: text('operation').notNull(),
+    /** Id of what it was about, the most important first; all of them in `resources`. */
     resource: text('resource'),
+    resources: text('resources').array().notNull().default([]),
     sourceIp: text('source_ip'),
+    /** Of a refusal or failure. */
+    errorCode: text('error_code'),
+    /** The event in CloudTrail's shape, as JSON text: kept and given back, never looked into. */
+    event: jsonAsText('event').notNull().default('{}'),
   },
-  (table) => [index('audit_by_resource').on(table.resource, table.seq)],
+  (table) => [
+    index('audit_by_resource')
+      .using('gin', table.resources)
+      .where(sql`cardinality(resources) > 0`),
+    // Rows come in the order of time: a few pages of index for millions of them.
+    index('audit_by_time').using('brin', table.at),
+  ],
 )

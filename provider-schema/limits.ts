@@ -5,6 +5,8 @@ export const LIMITS = {
   hsmsPerCluster: 28,
   tagsPerResource: 50,
   retentionDays: { min: 7, max: 379, default: 90 },
+  /** Days for which the trail's rows cannot be removed, and for which they are kept unless told otherwise. */
+  trailDays: 90,
   /** Bytes of an API request body; a larger one is refused unread. */
   requestBody: 1024 * 1024,
 } as const

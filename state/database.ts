@@ -2,6 +2,7 @@
 import { drizzle, type NodePgQueryResultHKT } from 'drizzle-orm/node-postgres'
 import type { PgDatabase } from 'drizzle-orm/pg-core'
 import { Pool } from 'pg'
+import type { JobOrigin } from '../provider-schema/jobs.ts'
 import * as schema from '../migrations/schema.ts'
 import { accountsIn } from './accounts.ts'
 import { auditIn } from './audit.ts'
@@ -26,8 +27,11 @@ export interface Database {
    * (0.06 ms instead of 0.3 ms for the question whether a page has changed).
    */
   readonly hot: Pool
-  /** All or nothing. What the callback throws is thrown on, after everything was taken back. */
-  transaction<Result>(work: (tx: Access) => Promise<Result>): Promise<Result>
+  /**
+   * All or nothing. What the callback throws is thrown on, after everything was taken back. Jobs that it enqueues carry
+   * `origin`.
+   */
+  transaction<Result>(work: (tx: Access) => Promise<Result>, origin?: JobOrigin): Promise<Result>
   close(): Promise<void>
 }
 
@@ -44,7 +48,7 @@ export interface Access {
   readonly enqueue: ReturnType<typeof enqueueIn>
 }
 
-function accessTo(sql: Sql): Access {
+function accessTo(sql: Sql, origin?: JobOrigin): Access {
   return {
     accounts: accountsIn(sql),
     clusters: clustersIn(sql),
@@ -54,7 +58,16 @@ function accessTo(sql: Sql): Access {
     subnets: subnetsIn(sql),
     hosts: hostsIn(sql),
     audit: auditIn(sql),
-    enqueue: enqueueIn(sql),
+    enqueue: enqueueIn(sql, origin),
+  }
+}
+
+/** The same database for work that a request led to: whatever it enqueues carries the request's id. */
+export function onBehalfOf(database: Database, origin: JobOrigin): Database {
+  return {
+    ...database,
+    read: accessTo(database.sql, origin),
+    transaction: (work) => database.transaction(work, origin),
   }
 }
 
@@ -95,7 +108,7 @@ export function openDatabase({ url, connections = 10, onConnectionError }: Datab
     sql,
     pool,
     hot,
-    transaction: (work) => sql.transaction((tx) => work(accessTo(tx))),
+    transaction: (work, origin) => sql.transaction((tx) => work(accessTo(tx, origin))),
     close: async () => {
       await Promise.all([pool.end(), hot.end()])
     },

@@ -36,6 +36,7 @@ export async function region(flags: RegionFlags): Promise<void> {
 
 function settingsOf(configuration: Configuration, flags: RegionFlags): RegionSettings {
   const { accounts, subnets, unknownSubnets, offeredHsmTypes, limits, data } = configuration
+  const { trail, metrics, telemetry } = configuration
   const databaseUrl = configuredDatabaseUrl(configuration, flags.region)
   if (databaseUrl === undefined) {
     throw new Trouble('A region that runs alone needs a PostgreSQL server.', {
@@ -47,6 +48,7 @@ function settingsOf(configuration: Configuration, flags: RegionFlags): RegionSet
   const peers = peersOf(configuration)
   return {
     ...{ accounts, subnets, unknownSubnets, offeredHsmTypes, limits, data, databaseUrl, peers },
+    ...{ trail, metrics, telemetry },
     region: flags.region,
     knownRegions: [...new Set([flags.region, ...Object.keys(peers)])],
     zones: [...zonesOf(configuration, flags.region)],

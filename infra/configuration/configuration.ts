@@ -3,8 +3,8 @@
  * the file (`--config`, else `strongroom.json` in the data directory), environment, command line.
  */
 import { z } from 'zod'
-import { HSM_TYPES, LIMITS } from '../../provider-schema/limits.ts'
 import { ID_PATTERNS } from '../../provider-schema/ids.ts'
+import { HSM_TYPES, LIMITS } from '../../provider-schema/limits.ts'
 
 /** A region's name as the service model has it. */
 export const REGION_NAME = /^[a-z]{2}(-(gov|isob|iso))?-(east|west|north|south|central){1,2}-[0-9]$/
@@ -62,6 +62,22 @@ export const configurationFile = z.strictObject({
   /** A subnet that nobody configured is given a zone and remembered, or refused. */
   unknownSubnets: z.enum(['assign', 'refuse']).default('assign'),
   offeredHsmTypes: z.array(z.enum(HSM_TYPES)).min(1).default(['hsm2m.medium']),
+  /** What is recorded of the API's calls, and how many days it is kept. The database keeps 90 days in any case. */
+  trail: z
+    .strictObject({
+      /** Calls that only read; refused ones and those that change something always are. */
+      reads: z.boolean().default(true),
+      retentionDays: z.int().min(LIMITS.trailDays).max(36_500).default(LIMITS.trailDays),
+    })
+    .prefault({}),
+  /** Who may read `/_strongroom/metrics`: whoever is on the same machine, anyone, or nobody. */
+  metrics: z.enum(['loopback', 'anyone', 'off']).default('loopback'),
+  telemetry: z
+    .strictObject({
+      /** Base URL of an OpenTelemetry collector (OTLP over HTTP, JSON); without it nothing is traced. */
+      otlpEndpoint: z.url({ protocol: /^https?$/ }).optional(),
+    })
+    .prefault({}),
   limits: z
     .strictObject({
       clustersPerAccount: z.int().min(1).default(LIMITS.clustersPerAccount),

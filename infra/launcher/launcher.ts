@@ -159,10 +159,12 @@ function startRegions(configuration: Configuration, need: RegionsNeed): RegionPr
 
 function settingsOf(configuration: Configuration, region: string, server: Postgres | undefined): RegionSettings {
   const { accounts, subnets, unknownSubnets, offeredHsmTypes, limits, data, regions } = configuration
+  const { trail, metrics, telemetry } = configuration
   const databaseUrl = configuredDatabaseUrl(configuration, region) ?? server?.url(databaseName(region))
   if (databaseUrl === undefined) throw new Error(`${region} has no database`)
   return {
     ...{ accounts, subnets, unknownSubnets, offeredHsmTypes, limits, data, region, databaseUrl },
+    ...{ trail, metrics, telemetry },
     knownRegions: [...regions],
     zones: [...zonesOf(configuration, region)],
     roles: ['api', 'jobs'],

@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createApi } from '../../api/app.ts'
 import type { ApiPorts, ConfiguredSubnet } from '../../api/ports.ts'
+import { openRecorder } from '../../api/trail/recorder.ts'
 import type { SubnetId, VpcId } from '../../provider-schema/ids.ts'
 import { addressBlock, addressPool } from '../hosts/addresses.ts'
 import { configuredIdentity } from './identity.ts'
@@ -20,10 +21,11 @@ export interface ApiPart {
 const CLOSE_MS = 5_000
 
 export async function startApi(context: RegionContext): Promise<ApiPart> {
-  const { settings, checks } = context
+  const { settings, checks, log, database } = context
+  const recorder = openRecorder({ region: settings.region, database, log, reads: settings.trail.reads })
   const ports: ApiPorts = {
     region: settings.region,
-    database: context.database,
+    database,
     identity: configuredIdentity(settings.accounts),
     addresses: addressPool(await addressBlock(context.places.addresses)),
     zones: settings.zones,
@@ -34,7 +36,10 @@ export async function startApi(context: RegionContext): Promise<ApiPart> {
     pageTokenKey: await pageTokenKey(context.places),
     limits: settings.limits,
     clock: () => new Date(),
-    log: context.log,
+    log,
+    trail: recorder,
+    tracer: context.tracer,
+    metrics: settings.metrics,
     ready: () =>
       Promise.resolve({
         ready: [...checks.values()].every((each) => each === 'ok'),
@@ -58,6 +63,7 @@ export async function startApi(context: RegionContext): Promise<ApiPart> {
       const timer = setTimeout(() => server.closeAllConnections(), CLOSE_MS)
       await closed
       clearTimeout(timer)
+      await recorder.stop()
     },
   }
 }

@@ -4,10 +4,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import type { Tracer } from '../../provider-schema/trace.ts'
 import { openDatabase, type Database } from '../../state/database.ts'
 import { PLACES } from '../places.ts'
 import { openFleet, type Fleet } from '../pki/fleet.ts'
 import { join } from 'node:path'
+import { openTracing } from '../telemetry/tracing.ts'
 import { startApi, type ApiPart } from './api-part.ts'
 import { startJobs, type JobsPart } from './jobs-part.ts'
 import { makeRegionDirectory, regionPlaces, type RegionPlaces } from './places.ts'
@@ -21,6 +23,8 @@ export interface RegionContext {
   readonly fleet: Fleet
   readonly database: Database
   readonly log: Logger
+  /** Undefined when nothing is traced. */
+  readonly tracer: Tracer | undefined
   /** Resolves once the database has the shape of this version. */
   readonly prepared: Promise<void>
   readonly peers: () => Peers
@@ -44,6 +48,7 @@ export async function startRegion(settings: RegionSettings, log: Logger): Promis
   const places = regionPlaces(settings.data, settings.region)
   await makeRegionDirectory(places)
   const fleet = await openFleet(join(settings.data, PLACES.fleet))
+  const tracing = await openTracing(settings, log)
   const database = openDatabase({
     url: settings.databaseUrl,
     connections: 20,
@@ -62,6 +67,7 @@ export async function startRegion(settings: RegionSettings, log: Logger): Promis
     fleet,
     database,
     log,
+    tracer: tracing?.tracer,
     prepared,
     peers: () => peers,
     checks,
@@ -73,6 +79,7 @@ export async function startRegion(settings: RegionSettings, log: Logger): Promis
     stopping.abort()
     await api?.stop()
     await jobs?.stop({ leaveHsms })
+    await tracing?.stop()
     await Promise.race([database.close(), sleep(3_000, undefined, { ref: false })])
   }
   try {

@@ -16,6 +16,9 @@ const common = configurationFile.pick({
   unknownSubnets: true,
   offeredHsmTypes: true,
   limits: true,
+  trail: true,
+  metrics: true,
+  telemetry: true,
 })
 
 export const regionSettings = z.object({

@@ -7,6 +7,7 @@
 import { EventEmitter } from 'node:events'
 import { Logger as QueueLogger, run, type Runner, type TaskList, type WorkerEvents } from 'graphile-worker'
 import type { Logger } from 'pino'
+import type { Tracer } from '../../provider-schema/trace.ts'
 import type { Database } from '../../state/database.ts'
 import { beat, releaseJobsOfTheDead, signOff, takeOver } from '../../state/job-workers.ts'
 import type { Ports } from './ports.ts'
@@ -25,6 +26,7 @@ export interface JobWorkerOptions {
   /** The host that this process runs HSMs on; told to the database with every heartbeat. */
   readonly host?: { readonly id: string; readonly zones: string[]; readonly capacity: number }
   readonly onStep?: JobContext['onStep']
+  readonly tracer?: Tracer | undefined
 }
 
 export interface JobWorker {
@@ -48,6 +50,7 @@ export function startJobWorker(options: JobWorkerOptions): JobWorker {
     log: options.log,
     signal: stop.signal,
     onStep: options.onStep,
+    tracer: options.tracer,
   }
   const id = options.name
   const workerIds = new Set<string>()
