@@ -4,7 +4,7 @@ import express, { type ErrorRequestHandler, type Response } from 'express'
 import { COMMON_HEADERS } from './aws-json/reply.ts'
 import { frontEnd } from './front-end.ts'
 import { health } from './operator/health.ts'
-import { requestCounts } from './operator/request-counts.ts'
+import { requestCounts, type RequestCounts } from './operator/request-counts.ts'
 import type { ApiPorts } from './ports.ts'
 
 /**
@@ -15,14 +15,14 @@ import type { ApiPorts } from './ports.ts'
 export function createApi(ports: ApiPorts): RequestListener {
   const counts = requestCounts()
   const operations = frontEnd(ports, counts)
-  const others = otherPaths(ports, operations)
+  const others = otherPaths(ports, operations, counts)
   return (request, response) => {
     if (request.method === 'POST' && request.url === '/') void operations(request, response)
     else others(request, response)
   }
 }
 
-function otherPaths(ports: ApiPorts, operations: ReturnType<typeof frontEnd>): RequestListener {
+function otherPaths(ports: ApiPorts, operations: ReturnType<typeof frontEnd>, counts: RequestCounts): RequestListener {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -33,8 +33,8 @@ function otherPaths(ports: ApiPorts, operations: ReturnType<typeof frontEnd>): R
     response.set('Allow', 'POST')
     refuse(response, 405, 'Only POST is answered here: AWS JSON 1.1, signed with Signature Version 4.')
   })
-  app.use(health(ports))
-  app.all(['/_strongroom/live', '/_strongroom/ready'], (_request, response) => {
+  app.use(health(ports, counts))
+  app.all(['/_strongroom/live', '/_strongroom/ready', '/_strongroom/metrics'], (_request, response) => {
     response.set('Allow', 'GET, HEAD')
     refuse(response, 405, 'Only GET is answered here.')
   })

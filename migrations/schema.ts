@@ -229,6 +229,19 @@ export const hosts = pgTable('hosts', {
   heartbeatAt: instant('heartbeat_at').notNull(),
 })
 
+/** What each HSM last said of itself, for the metrics; told by whichever job worker watches it. */
+export const hsmHealth = pgTable('hsm_health', {
+  hsmId: idText('hsm_id').$type<HsmId>().primaryKey(),
+  /** When it was last asked. */
+  askedAt: instant('asked_at').notNull(),
+  /** Whether it answered then; if not, the rest is what it said before. */
+  answers: boolean('answers').notNull(),
+  keys: integer('keys').notNull(),
+  sessionKeys: integer('session_keys').notNull(),
+  users: integer('users').notNull(),
+  sessions: integer('sessions').notNull(),
+})
+
 /** Job worker processes that are alive, and the ids under which graphile-worker locks jobs for them. */
 export const jobWorkers = pgTable('job_workers', {
   id: text('id').primaryKey(),

@@ -4,6 +4,8 @@ export const LIMITS = {
   hsmsPerAccount: 6,
   hsmsPerCluster: 28,
   tagsPerResource: 50,
+  /** Users of a cluster, its first included. */
+  usersPerCluster: { 'hsm1.medium': 250, 'hsm2m.medium': 1_024 },
   retentionDays: { min: 7, max: 379, default: 90 },
   /** Days for which the trail's rows cannot be removed, and for which they are kept unless told otherwise. */
   trailDays: 90,

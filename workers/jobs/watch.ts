@@ -8,6 +8,7 @@
 import { newBackupId } from '../../provider-schema/ids.ts'
 import type { HsmId } from '../../provider-schema/ids.ts'
 import type { Cluster } from '../../state/clusters.ts'
+import { forgetGone, tellHealth, type HsmHealth } from '../../state/hsm-health.ts'
 import type { Hsm } from '../../state/hsms.ts'
 import type { ManagementOperations } from '../hsm/protocol/management-operations.ts'
 import type { ResultOf } from '../hsm/protocol/envelope.ts'
@@ -22,6 +23,8 @@ const ROUND_MS = 250
 /** An HSM of a cluster that waits for its activation is asked every round, others this often. */
 const CALM_MS = 2_000
 const ANSWER_MS = 2_000
+/** What HSMs say is stored this often, all of it in one statement. */
+const TELL_MS = 5_000
 /** A restart of a crashed process takes less than this: only what lasts longer is shown. */
 export const SILENCE_MS = 5_000
 
@@ -37,9 +40,17 @@ interface Watched {
 /** Watches until the signal aborts. Survives a database that does not answer. */
 export async function watch(ctx: WatchContext): Promise<void> {
   const watched = new Map<HsmId, Watched>()
+  const told = new Map<HsmId, HsmHealth>()
+  let nextTelling = Date.now() + ROUND_MS
   while (!stopped(ctx.signal)) {
     try {
-      await round(ctx, watched)
+      await round(ctx, watched, told)
+      if (told.size > 0 && Date.now() >= nextTelling) {
+        nextTelling = Date.now() + TELL_MS
+        await tellHealth(ctx.database.sql, [...told.values()])
+        await forgetGone(ctx.database.sql)
+        told.clear()
+      }
     } catch (error) {
       if (!stopped(ctx.signal)) ctx.log.warn({ err: error }, 'the watcher could not read the state')
     }
@@ -48,7 +59,7 @@ export async function watch(ctx: WatchContext): Promise<void> {
   for (const { connection } of watched.values()) await connection?.close()
 }
 
-async function round(ctx: WatchContext, watched: Map<HsmId, Watched>): Promise<void> {
+async function round(ctx: WatchContext, watched: Map<HsmId, Watched>, told: Map<HsmId, HsmHealth>): Promise<void> {
   const present = (await ctx.database.read.hsms.present()).filter(
     ({ hsm }) => hsm.member && (hsm.state === 'ACTIVE' || hsm.state === 'DEGRADED'),
   )
@@ -66,6 +77,7 @@ async function round(ctx: WatchContext, watched: Map<HsmId, Watched>): Promise<v
       if (entry.nextLook > now) return
       entry.nextLook = now + (cluster.state === 'INITIALIZED' || hsm.state === 'DEGRADED' ? 0 : CALM_MS)
       const health = await look(ctx, hsm, entry)
+      told.set(hsm.id, numbersOf(hsm.id, health))
       if (health) await follow(ctx, hsm, cluster, health)
       else await noteSilence(ctx, hsm, entry)
     }),
@@ -91,6 +103,12 @@ async function follow(ctx: WatchContext, hsm: Hsm, cluster: Cluster, health: Hea
   if (hsm.state === 'DEGRADED') {
     await ctx.database.read.hsms.changeState(hsm.id, { from: 'DEGRADED', to: 'ACTIVE', message: readyMessage(hsm) })
   }
+}
+
+/** For the metrics; without an answer the database keeps the numbers that it has. */
+function numbersOf(hsmId: HsmId, health: Health | undefined): HsmHealth {
+  const { keys = 0, sessionKeys = 0, users = 0, sessions = 0 } = health ?? {}
+  return { hsmId, answers: health !== undefined, keys, sessionKeys, users, sessions }
 }
 
 /** A client has activated the cluster: it is ACTIVE, and its first backup begins. */

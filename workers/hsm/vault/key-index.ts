@@ -8,9 +8,15 @@ export class KeyIndex {
   readonly #ofOwner = new Map<string, number>()
   #sorted: HeldKey[] | undefined
   #asymmetric = 0
+  #session = 0
 
   get keys(): number {
     return this.#byHandle.size
+  }
+
+  /** Keys that live in memory only. */
+  get sessionKeys(): number {
+    return this.#session
   }
 
   get asymmetricKeys(): number {
@@ -58,6 +64,7 @@ export class KeyIndex {
   }
 
   #count(key: HeldKey, change: 1 | -1): void {
+    if (key.seq === undefined) this.#session += change
     this.#sorted = undefined
     if (key.asymmetric) this.#asymmetric += change
     const owned = this.ownedBy(key.owner) + change

@@ -59,6 +59,11 @@ export class Keys {
     return this.#index.keys
   }
 
+  /** Of these, the session keys. */
+  get sessionCount(): number {
+    return this.#index.sessionKeys
+  }
+
   /** Whether the user has keys, or is about to. */
   ownsKeys(username: string): boolean {
     return this.#index.ownedBy(username) > 0 || this.#creating.includes(username)
