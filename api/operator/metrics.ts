@@ -7,7 +7,7 @@
  * library is loaded when somebody asks for the first time: a start should not wait for it.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import type { Gauge, Registry } from 'prom-client'
+import type * as prometheus from 'prom-client'
 import { jobs } from '../../provider-schema/jobs.ts'
 import { LIMITS } from '../../provider-schema/limits.ts'
 import { BACKUP_STATES, CLUSTER_STATES, HSM_STATES } from '../../provider-schema/states.ts'
@@ -55,8 +55,8 @@ export function metrics(ports: ApiPorts, counts: RequestCounts): Metrics {
 }
 
 type IntervalHistogram = ReturnType<typeof monitorEventLoopDelay>
-type Library = typeof import('prom-client')
-type MakeGauge = (name: string, help: string, labelNames?: readonly string[]) => Gauge
+type Library = typeof prometheus
+type MakeGauge = (name: string, help: string, labelNames?: readonly string[]) => prometheus.Gauge
 
 /** From the first question on: nobody pays for it who does not ask. */
 function watchDelays(): IntervalHistogram {
@@ -82,7 +82,7 @@ function tellProcess(gauge: MakeGauge, delays: IntervalHistogram): void {
   gauge('process_start_time_seconds', 'When the process was started.').set(performance.timeOrigin / 1000)
 }
 
-function tellRequests(registry: Registry, library: Library, operations: readonly OperationCounts[]): void {
+function tellRequests(registry: prometheus.Registry, library: Library, operations: readonly OperationCounts[]): void {
   const total = new library.Counter({
     name: 'strongroom_api_requests_total',
     help: 'API requests by operation and outcome: ok, or the code of the error.',
