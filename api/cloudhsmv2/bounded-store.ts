@@ -2,6 +2,7 @@
 
 export interface BoundedStore<Value> {
   get(key: string): Value | undefined
+  has(key: string): boolean
   /** `bytes`: what the value takes; one that takes more than everything together may is not kept. */
   set(key: string, value: Value, bytes: number): void
   clear(): void
@@ -18,6 +19,7 @@ export function boundedStore<Value>(mostBytes: number): BoundedStore<Value> {
   }
   return {
     get: (key) => kept.get(key)?.value,
+    has: (key) => kept.has(key),
     set: (key, value, bytes) => {
       forget(key)
       // The key and the entry itself take room too.

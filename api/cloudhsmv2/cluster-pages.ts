@@ -7,10 +7,11 @@
  * answers, for 0.1 ms more.
  */
 import type { Pool } from 'pg'
-import { clustersOf, pageVersions, type ClusterQuery } from '../../state/cluster-page.ts'
+import { clustersOf, currentSnapshot, pageVersions, type ClusterQuery } from '../../state/cluster-page.ts'
 import type { Database } from '../../state/database.ts'
 import { boundedStore, type BoundedStore } from './bounded-store.ts'
 import { presentCluster } from './present.ts'
+import { together } from './together.ts'
 
 /** Texts of about 10,000 clusters of two HSMs. */
 const MOST_BYTES = 32 * 1024 * 1024
@@ -22,8 +23,7 @@ interface Text {
 
 interface Page {
   readonly snapshot: string
-  readonly parts: readonly Buffer[]
-  readonly bytes: number
+  readonly json: Buffer
 }
 
 export interface ClusterPages {
@@ -43,6 +43,7 @@ export function clusterPagesOf(database: Database): ClusterPages {
 function clusterPages(pool: Pool): ClusterPages {
   const texts = boundedStore<Text>(MOST_BYTES)
   const pages = boundedStore<Page>(MOST_BYTES)
+  const snapshotNow = together(() => currentSnapshot(pool))
   let generation = 0
   // A new connection may lead to another server: one that took over, or was restored, and counts its transactions from
   // an earlier number. Nothing of what the old one said holds there.
@@ -54,17 +55,20 @@ function clusterPages(pool: Pool): ClusterPages {
   return {
     read: async (query, shown, tokenAfter) => {
       const key = JSON.stringify(query)
-      const kept = pages.get(key)
+      if (pages.has(key)) {
+        const now = await snapshotNow()
+        const kept = pages.get(key)
+        if (kept?.snapshot === now) return kept.json
+      }
       const began = generation
-      const { snapshot, versions } = await pageVersions(pool, query, kept?.snapshot)
-      if (kept && !versions) return Buffer.concat(kept.parts, kept.bytes)
-      const { parts, isExact, read } = await partsOf(pool, [...(versions ?? [])], shown, tokenAfter, texts)
-      const bytes = parts.reduce((sum, part) => sum + part.length, 0)
+      const { snapshot, versions } = await pageVersions(pool, query)
+      const { parts, isExact, read } = await partsOf(pool, [...versions], shown, tokenAfter, texts)
+      const json = Buffer.concat(parts)
       if (began === generation) {
         for (const [id, text] of read) texts.set(id, text, text.json.length)
-        if (isExact) pages.set(key, { snapshot, parts, bytes }, bytes)
+        if (isExact) pages.set(key, { snapshot, json }, json.length)
       }
-      return Buffer.concat(parts, bytes)
+      return json
     },
   }
 }
