@@ -1,4 +1,5 @@
 /** Who asks, once it is proven. */
+import type { TraceContext } from '../provider-schema/trace.ts'
 import type { AccountId } from '../provider-schema/ids.ts'
 import type { Identity } from './identity/principal.ts'
 
@@ -9,4 +10,7 @@ export interface Caller extends Identity {
   /** Of this request: in the answer's x-amzn-RequestId, in the log and in the audit trail. */
   readonly requestId: string
   readonly sourceIp: string | undefined
+  readonly userAgent?: string | undefined
+  /** Place of this request in a trace: its own span's, else the one that the caller sent. */
+  readonly trace?: TraceContext | undefined
 }

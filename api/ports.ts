@@ -2,11 +2,13 @@
 import type { Logger } from 'pino'
 import type { AccountId, SubnetId, VpcId } from '../provider-schema/ids.ts'
 import type { HsmType } from '../provider-schema/limits.ts'
+import type { Tracer } from '../provider-schema/trace.ts'
 import type { Database } from '../state/database.ts'
 import type { Session } from './identity/identity-key.ts'
 import type { Identity } from './identity/principal.ts'
 import type { Secret } from './identity/secret.ts'
 import type { Role } from './identity/snapshot.ts'
+import type { TrailPort } from './trail/recorder.ts'
 
 /** Who holds an access key, and what they may do. */
 export interface AccessKey extends Identity {
@@ -123,6 +125,12 @@ export interface ApiPorts {
   readonly realClock: () => Date
   readonly operator: OperatorPort
   readonly log: Logger
+  /** Takes note of reads and refusals; left out: nobody does. What changes something is recorded with its rows. */
+  readonly trail?: TrailPort
+  /** Left out: nothing is traced. */
+  readonly tracer?: Tracer | undefined
+  /** Who may read the metrics; only whoever is on the same machine, when left out. */
+  readonly metrics?: 'loopback' | 'anyone' | 'off'
   /** What else must be well before the region is ready; the database is looked at by the API itself. */
   readonly ready: () => Promise<Readiness>
 }

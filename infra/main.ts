@@ -13,6 +13,7 @@ import type {
   LogsFlags,
   RegionFlags,
   StatusFlags,
+  TrailFlags,
   UpFlags,
 } from './command/flags.ts'
 import { Trouble } from './trouble.ts'
@@ -92,6 +93,21 @@ clockCommand
   .action(async (duration: string, flags: ClockFlags) =>
     (await import('./command/clock.ts')).advanceClock(duration, flags),
   )
+
+program
+  .command('trail')
+  .description('who asked what of which resource, and how it ended: the audit trail of the API')
+  .option('--data <dir>', DATA)
+  .option('--region <name>', 'the region (default: the first)')
+  .option('--config <file>', 'configuration (default: strongroom.json in the data directory)')
+  .option('--since <when>', 'only what is younger: 30m, 12h, 7d, or a date as 2026-11-24T12:00Z')
+  .option('--event-name <name>', 'only this operation, e.g. CreateHsm')
+  .option('--resource <id>', 'only what names this cluster, HSM or backup')
+  .option('-n, --limit <n>', 'how many of the newest (default: 50; of an export: all)')
+  .option('-f, --follow', 'go on as calls are made')
+  .option('--json', "events in CloudTrail's shape, one a line")
+  .option('--export <file>', 'write them to a file that is not there yet, one JSON object a line, oldest first')
+  .action(async (flags: TrailFlags) => (await import('./command/trail.ts')).trail(flags))
 
 program
   .command('doctor')

@@ -47,6 +47,9 @@ const instant = (name: string) => timestamp(name, { withTimezone: true, precisio
 /** Byte-wise order, so that keyset pages do not depend on the server's locale. */
 const idText = customType<{ data: string }>({ dataType: () => 'text collate "C"' })
 
+/** JSON that is kept as it was written; checked by Postgres. */
+const jsonAsText = customType<{ data: string }>({ dataType: () => 'json' })
+
 const stateIn = (column: string, states: readonly string[]) =>
   sql.raw(`${column} in (${states.map((state) => `'${state}'`).join(', ')})`)
 
@@ -99,6 +102,7 @@ export const clusters = pgTable(
   (table) => [
     check('clusters_state', stateIn('state', CLUSTER_STATES)),
     index('clusters_by_account').on(table.account, table.id),
+    index('clusters_by_vpc').on(table.account, table.vpcId, table.id),
     index('clusters_in_transition').on(table.state).where(stateIn('state', TRANSITIONAL_STATES.cluster)),
   ],
 )
@@ -137,7 +141,13 @@ export const hsms = pgTable(
   },
   (table) => [
     check('hsms_state', stateIn('state', HSM_STATES)),
-    index('hsms_by_cluster').on(table.clusterId),
+    // Rows of HSMs that are gone stay, and nobody looks for them by cluster.
+    index('hsms_by_cluster')
+      .on(table.clusterId)
+      .where(sql`${table.state} <> 'DELETED'`),
+    index('hsms_by_account')
+      .on(table.account)
+      .where(sql`${table.state} <> 'DELETED'`),
     index('hsms_by_host').on(table.hostId),
     uniqueIndex('hsms_listen_ip')
       .on(table.listenIp)
@@ -273,6 +283,19 @@ export const hosts = pgTable('hosts', {
   heartbeatAt: instant('heartbeat_at').notNull(),
 })
 
+/** What each HSM last said of itself, for the metrics; told by whichever job worker watches it. */
+export const hsmHealth = pgTable('hsm_health', {
+  hsmId: idText('hsm_id').$type<HsmId>().primaryKey(),
+  /** When it was last asked. */
+  askedAt: instant('asked_at').notNull(),
+  /** Whether it answered then; if not, the rest is what it said before. */
+  answers: boolean('answers').notNull(),
+  keys: integer('keys').notNull(),
+  sessionKeys: integer('session_keys').notNull(),
+  users: integer('users').notNull(),
+  sessions: integer('sessions').notNull(),
+})
+
 /** Job worker processes that are alive, and the ids under which graphile-worker locks jobs for them. */
 export const jobWorkers = pgTable('job_workers', {
   id: text('id').primaryKey(),
@@ -290,8 +313,20 @@ export const audit = pgTable(
     account: text('account').$type<AccountId>().notNull(),
     principal: text('principal').notNull(),
     operation: text('operation').notNull(),
+    /** Id of what it was about, the most important first; all of them in `resources`. */
     resource: text('resource'),
+    resources: text('resources').array().notNull().default([]),
     sourceIp: text('source_ip'),
+    /** Of a refusal or failure. */
+    errorCode: text('error_code'),
+    /** The event in CloudTrail's shape, as JSON text: kept and given back, never looked into. */
+    event: jsonAsText('event').notNull().default('{}'),
   },
-  (table) => [index('audit_by_resource').on(table.resource, table.seq)],
+  (table) => [
+    index('audit_by_resource')
+      .using('gin', table.resources)
+      .where(sql`cardinality(resources) > 0`),
+    // Rows come in the order of time: a few pages of index for millions of them.
+    index('audit_by_time').using('brin', table.at),
+  ],
 )

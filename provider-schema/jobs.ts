@@ -8,6 +8,14 @@ import type { BackupId, ClusterId, CopyId, HsmId } from './ids.ts'
 
 const id = <T extends string>() => z.custom<T>((value) => typeof value === 'string' && value.length <= 64)
 
+/** Which request led to a job; beside the payload, in the same JSON. */
+export const jobOrigin = z.object({
+  requestId: z.string().max(64).optional(),
+  /** W3C Trace Context: the job's spans belong to the request's trace. */
+  traceparent: z.string().max(64).optional(),
+})
+export type JobOrigin = z.infer<typeof jobOrigin>
+
 export interface JobSpec<Payload> {
   readonly name: string
   readonly payload: z.ZodType<Payload>

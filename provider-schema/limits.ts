@@ -6,11 +6,15 @@ export const LIMITS = {
   /** One less than a cluster may have: AWS's precondition of a change of the HSM type (§2.4). */
   hsmsPerMigration: 27,
   tagsPerResource: 50,
+  /** Users of a cluster, its first included. */
+  usersPerCluster: { 'hsm1.medium': 250, 'hsm2m.medium': 1_024 },
   retentionDays: { min: 7, max: 379, default: 90 },
   /** Days from DeleteBackup, or the end of a backup's retention, until it is gone for good. */
   pendingDeletionDays: 7,
   /** Hours for which a deleted cluster can still be asked for. */
   deletedClusterHours: 24,
+  /** Days for which the trail's rows cannot be removed, and for which they are kept unless told otherwise. */
+  trailDays: 90,
   /** Bytes of an API request body; a larger one is refused unread. */
   requestBody: 1024 * 1024,
 } as const

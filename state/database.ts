@@ -2,6 +2,7 @@
 import { drizzle, type NodePgQueryResultHKT } from 'drizzle-orm/node-postgres'
 import type { PgDatabase } from 'drizzle-orm/pg-core'
 import { Pool } from 'pg'
+import type { JobOrigin } from '../provider-schema/jobs.ts'
 import * as schema from '../migrations/schema.ts'
 import { accountsIn } from './accounts.ts'
 import { auditIn } from './audit.ts'
@@ -22,8 +23,16 @@ export interface Database {
   readonly read: Access
   readonly sql: Sql
   readonly pool: Pool
-  /** All or nothing. What the callback throws is thrown on, after everything was taken back. */
-  transaction<Result>(work: (tx: Access) => Promise<Result>): Promise<Result>
+  /**
+   * Connections for the hot statements, which are prepared by name: planned once for all values instead of once for each
+   * (0.06 ms instead of 0.3 ms for the question whether a page has changed).
+   */
+  readonly hot: Pool
+  /**
+   * All or nothing. What the callback throws is thrown on, after everything was taken back. Jobs that it enqueues carry
+   * `origin`.
+   */
+  transaction<Result>(work: (tx: Access) => Promise<Result>, origin?: JobOrigin): Promise<Result>
   close(): Promise<void>
 }
 
@@ -41,7 +50,7 @@ export interface Access {
   readonly enqueue: ReturnType<typeof enqueueIn>
 }
 
-function accessTo(sql: Sql): Access {
+function accessTo(sql: Sql, origin?: JobOrigin): Access {
   return {
     accounts: accountsIn(sql),
     clusters: clustersIn(sql),
@@ -52,7 +61,16 @@ function accessTo(sql: Sql): Access {
     hosts: hostsIn(sql),
     identity: identityIn(sql),
     audit: auditIn(sql),
-    enqueue: enqueueIn(sql),
+    enqueue: enqueueIn(sql, origin),
+  }
+}
+
+/** The same database for work that a request led to: whatever it enqueues carries the request's id. */
+export function onBehalfOf(database: Database, origin: JobOrigin): Database {
+  return {
+    ...database,
+    read: accessTo(database.sql, origin),
+    transaction: (work) => database.transaction(work, origin),
   }
 }
 
@@ -63,6 +81,9 @@ export interface DatabaseOptions {
   /** Told of connections that broke while idle (a restart of Postgres); the pool replaces them. */
   readonly onConnectionError?: (error: Error) => void
 }
+
+/** A statement takes a fraction of a millisecond: more connections would wait for processors, not for each other. */
+const HOT_CONNECTIONS = 4
 
 /** Opens a pool; connects when first used. `close` waits until every connection is returned. */
 export function openDatabase({ url, connections = 10, onConnectionError }: DatabaseOptions): Database {
@@ -75,12 +96,24 @@ export function openDatabase({ url, connections = 10, onConnectionError }: Datab
     idle_in_transaction_session_timeout: 30_000,
   })
   pool.on('error', (error) => onConnectionError?.(error))
+  const hot = new Pool({
+    connectionString: url,
+    max: HOT_CONNECTIONS,
+    connectionTimeoutMillis: 5_000,
+    statement_timeout: 15_000,
+    idleTimeoutMillis: 60_000,
+    options: '-c plan_cache_mode=force_generic_plan',
+  })
+  hot.on('error', (error) => onConnectionError?.(error))
   const sql = drizzle(pool, { schema })
   return {
     read: accessTo(sql),
     sql,
     pool,
-    transaction: (work) => sql.transaction((tx) => work(accessTo(tx))),
-    close: () => pool.end(),
+    hot,
+    transaction: (work, origin) => sql.transaction((tx) => work(accessTo(tx, origin))),
+    close: async () => {
+      await Promise.all([pool.end(), hot.end()])
+    },
   }
 }

@@ -1,6 +1,9 @@
-/** Puts a job into the queue, in the same transaction as the rows that make it necessary. */
+/**
+ * Puts a job into the queue, in the same transaction as the rows that make it necessary. The job carries the id of the
+ * request that led to it.
+ */
 import { sql } from 'drizzle-orm'
-import type { JobSpec } from '../provider-schema/jobs.ts'
+import { jobOrigin, type JobOrigin, type JobSpec } from '../provider-schema/jobs.ts'
 import type { Sql } from './database.ts'
 
 /**
@@ -10,7 +13,7 @@ import type { Sql } from './database.ts'
 const MAX_ATTEMPTS = 25
 
 export const enqueueIn =
-  (db: Sql) =>
+  (db: Sql, origin: JobOrigin = {}) =>
   async <Payload>(
     job: JobSpec<Payload>,
     payload: Payload,
@@ -19,7 +22,7 @@ export const enqueueIn =
     await db.execute(sql`
       select graphile_worker.add_job(
         ${job.name},
-        payload => ${JSON.stringify(job.payload.parse(payload))}::json,
+        payload => ${JSON.stringify({ ...job.payload.parse(payload), ...jobOrigin.parse(origin) })}::json,
         job_key => ${job.key(payload)},
         max_attempts => ${MAX_ATTEMPTS},
         run_at => now() + make_interval(secs => ${delayMs / 1000})

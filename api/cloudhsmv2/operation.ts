@@ -4,14 +4,18 @@
  * `operation` changes something: all of it in one transaction, or nothing. `query` reads.
  */
 import type { z } from 'zod'
+import type { JobOrigin } from '../../provider-schema/jobs.ts'
 import { OPERATIONS, type OperationName } from '../../provider-schema/operations.ts'
+import { traceparentOf } from '../../provider-schema/trace.ts'
 import type { Access } from '../../state/database.ts'
 import { databaseErrorOf } from '../aws-json/failures.ts'
 import type { Handler } from '../aws-json/dispatch.ts'
 import { wellTyped } from '../aws-json/validate.ts'
+import type { Serialised } from '../aws-json/reply.ts'
 import { within } from '../aws-json/within.ts'
 import type { Caller } from '../caller.ts'
 import type { ApiPorts } from '../ports.ts'
+import { trailEntry } from '../trail/event.ts'
 import { authorize } from './authorize.ts'
 
 type Input<Name extends OperationName> = z.output<(typeof OPERATIONS)[Name]['input']>
@@ -34,7 +38,7 @@ export interface Writing<Name extends OperationName> {
   readonly tx: Access
   /** One time for all that this request writes. */
   readonly now: Date
-  /** Adds to the trail that the caller did this to a resource; part of the transaction. */
+  /** Names what the caller did this to: the event in the trail, part of the transaction, has it as a resource. */
   readonly audit: (resource: string) => Promise<void>
 }
 
@@ -45,7 +49,7 @@ const ATTEMPTS = 5
 /** An operation that only reads. */
 export function query<Name extends OperationName>(
   name: Name,
-  work: (context: Reading<Name>) => Promise<Output<Name>>,
+  work: (context: Reading<Name>) => Promise<Output<Name> | Serialised>,
 ): Handler {
   const shape = SPECS[name].input
   return {
@@ -71,14 +75,32 @@ export function operation<Name extends OperationName>(
     perform: async (request, caller, ports) => {
       const validated = wellTyped(shape, request)
       const transaction = (input: Input<Name>, late: AbortSignal) =>
-        ports.database.transaction(async (tx) => {
-          const now = ports.clock()
-          const audit = (resource: string) => tx.audit.append(entry(name, resource, caller, now))
-          const output = await work({ input, caller, ports, tx, now, audit })
-          // The caller has been told that it failed: then it must not happen.
-          late.throwIfAborted()
-          return output
-        })
+        traced(caller, ports, (origin) =>
+          ports.database.transaction(async (tx) => {
+            const now = ports.clock()
+            const resources: string[] = []
+            const audit = (resource: string) => {
+              resources.push(resource)
+              return Promise.resolve()
+            }
+            const response = await work({ input, caller, ports, tx, now, audit })
+            const { region, realClock } = ports
+            const call = {
+              operation: name,
+              service: 'cloudhsm',
+              region,
+              caller,
+              at: realClock(),
+              request,
+              response,
+              resources,
+            }
+            await tx.audit.append(trailEntry(call))
+            // The caller has been told that it failed: then it must not happen.
+            late.throwIfAborted()
+            return response
+          }, origin),
+        )
       return within(ANSWER_MS, async (late) => {
         await authorize(name, request, caller, ports)
         const input = validated()
@@ -88,9 +110,22 @@ export function operation<Name extends OperationName>(
   }
 }
 
-function entry(operation: OperationName, resource: string, caller: Caller, at: Date) {
-  const { requestId, account, principalArn: principal, sourceIp = null } = caller
-  return { at, requestId, account, principal, operation, resource, sourceIp }
+/** Runs a transaction as a span of its own; the jobs that it enqueues belong to it. */
+async function traced<Result>(
+  { requestId, trace }: Caller,
+  { tracer }: ApiPorts,
+  transaction: (origin: JobOrigin) => Promise<Result>,
+): Promise<Result> {
+  const span = tracer?.start('transaction', { parent: trace })
+  const parent = span?.context ?? trace
+  try {
+    const result = await transaction({ requestId, ...(parent && { traceparent: traceparentOf(parent) }) })
+    span?.end()
+    return result
+  } catch (error) {
+    span?.end({ error: error instanceof Error ? error.message : String(error) })
+    throw error
+  }
 }
 
 /**

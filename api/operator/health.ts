@@ -4,11 +4,18 @@ import { AnswerTooLate } from '../aws-json/failures.ts'
 import { COMMON_HEADERS } from '../aws-json/reply.ts'
 import { within } from '../aws-json/within.ts'
 import type { ApiPorts, Readiness } from '../ports.ts'
+import { mayReadMetrics, METRICS_TYPE } from './metrics-access.ts'
+import { metrics } from './metrics.ts'
+import type { RequestCounts } from './request-counts.ts'
 
 const READY_MS = 2_000
 
-/** `live`: this process answers. `ready`: 200 when requests can be served, else 503; each with what was looked at. */
-export function health(ports: ApiPorts): Router {
+/**
+ * `live`: this process answers. `ready`: 200 when requests can be served, else 503; each with what was looked at.
+ * `metrics`: for who may read them.
+ */
+export function health(ports: ApiPorts, counts: RequestCounts): Router {
+  const told = metrics(ports, counts)
   const router = Router()
   router.get('/_strongroom/live', (_request, response) => {
     send(response, 200, { live: true })
@@ -16,6 +23,16 @@ export function health(ports: ApiPorts): Router {
   router.get('/_strongroom/ready', async (_request, response) => {
     const readiness = await readinessOf(ports)
     send(response, readiness.ready ? 200 : 503, { region: ports.region, ...readiness })
+  })
+  router.get('/_strongroom/metrics', async (request, response) => {
+    if (!mayReadMetrics(request, ports.metrics)) {
+      send(response, 403, {
+        message: 'Metrics are for callers on the same machine; see "metrics" in the configuration.',
+      })
+      return
+    }
+    response.status(200).set({ ...COMMON_HEADERS, 'Content-Type': METRICS_TYPE })
+    response.end(await told.text())
   })
   return router
 }

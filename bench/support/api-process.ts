@@ -1,28 +1,40 @@
 /** An API process to measure: told its database by IPC, tells its port, and its CPU time when asked. */
+import { mkdtempSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { pino } from 'pino'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createApi } from '../../api/app.ts'
 import { configuredKey } from '../../api/identity/configured.ts'
 import { identities } from '../../api/identity/identities.ts'
 import { identityKey } from '../../api/identity/identity-key.ts'
 import { Secret } from '../../api/identity/secret.ts'
+import { openRecorder } from '../../api/trail/recorder.ts'
+import { createLog } from '../../infra/log/log.ts'
+import type { AccountId } from '../../provider-schema/ids.ts'
 import { openDatabase } from '../../state/database.ts'
 import { BENCH_ACCOUNT } from './stored-clusters.ts'
 
+/** `test` of the account that has the stored clusters; `test-1` and so on of accounts that have none. */
+const MOST_KEYS = 5_000
+const KEYS = new Map(
+  Array.from({ length: MOST_KEYS + 1 }, (_, number) => {
+    const account = number === 0 ? BENCH_ACCOUNT : (String(number).padStart(12, '1') as AccountId)
+    const id = number === 0 ? 'test' : `test-${number}`
+    return [id, configuredKey(account, 'test', 'test')] as const
+  }),
+)
+
+/** As in production: every read is recorded, every request logged. */
 function serve(databaseUrl: string): void {
-  const database = openDatabase({ url: databaseUrl })
-  // The log is written as in production, to nowhere.
-  const log = pino(pino.destination('/dev/null'))
+  const database = openDatabase({ url: databaseUrl, connections: 20 })
+  const file = join(mkdtempSync(join(tmpdir(), 'strongroom-bench-')), 'log')
+  const log = createLog({ name: 'bench', file, terminal: false })
   const api = createApi({
     region: 'us-east-1',
     database,
-    identity: identities({
-      configured: new Map([['test', configuredKey(BENCH_ACCOUNT, 'test', 'test')]]),
-      database,
-      identityKey: identityKey(Buffer.alloc(32)),
-      log,
-    }),
+    trail: openRecorder({ region: 'us-east-1', database, log, reads: true }),
+    identity: identities({ configured: KEYS, database, identityKey: identityKey(Buffer.alloc(32)), log }),
     addresses: { choose: () => Promise.reject(new Error('nothing is created here')) },
     zones: ['us-east-1a'],
     configuredSubnets: new Map(),
@@ -30,7 +42,7 @@ function serve(databaseUrl: string): void {
     offeredHsmTypes: ['hsm2m.medium'],
     knownRegions: [],
     pageTokenKey: Buffer.alloc(32, 1),
-    limits: { clustersPerAccount: 4, hsmsPerAccount: 6, hsmsPerCluster: 28 },
+    limits: { clustersPerAccount: 1_000_000, hsmsPerAccount: 6, hsmsPerCluster: 28 },
     clock: () => new Date(),
     realClock: () => new Date(),
     operator: { key: new Secret('none') },

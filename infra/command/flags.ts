@@ -25,6 +25,17 @@ export interface LogsFlags extends DataFlag {
 export interface ClockFlags extends DataFlag {
   readonly json?: boolean
 }
+export interface TrailFlags extends DataFlag {
+  readonly region?: string
+  readonly config?: string
+  readonly since?: string
+  readonly eventName?: string
+  readonly resource?: string
+  readonly follow?: boolean
+  readonly limit?: string
+  readonly json?: boolean
+  readonly export?: string
+}
 export interface DoctorFlags extends DataFlag {
   readonly port?: string
 }

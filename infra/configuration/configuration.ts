@@ -83,6 +83,22 @@ export const configurationFile = z.strictObject({
   rehearsal: z.boolean().default(false),
   /** Which uses of a key exclude each other, for every HSM (docs/keys.md). */
   keySeparation: z.enum(KEY_SEPARATIONS).default('trusted'),
+  /** What is recorded of the API's calls, and how many days it is kept. The database keeps 90 days in any case. */
+  trail: z
+    .strictObject({
+      /** Calls that only read; refused ones and those that change something always are. */
+      reads: z.boolean().default(true),
+      retentionDays: z.int().min(LIMITS.trailDays).max(36_500).default(LIMITS.trailDays),
+    })
+    .prefault({}),
+  /** Who may read `/_strongroom/metrics`: whoever is on the same machine, anyone, or nobody. */
+  metrics: z.enum(['loopback', 'anyone', 'off']).default('loopback'),
+  telemetry: z
+    .strictObject({
+      /** Base URL of an OpenTelemetry collector (OTLP over HTTP, JSON); without it nothing is traced. */
+      otlpEndpoint: z.url({ protocol: /^https?$/ }).optional(),
+    })
+    .prefault({}),
   limits: z
     .strictObject({
       clustersPerAccount: z.int().min(1).default(LIMITS.clustersPerAccount),

@@ -20,6 +20,10 @@ async function fakeRegion(name: string): Promise<{ server: Server; port: number 
   const server = createServer((request, response) => {
     if (request.url === '/_strongroom/ready') {
       response.end(JSON.stringify({ ready: true, checks: { database: 'ok' } }))
+    } else if (request.url === '/_strongroom/metrics') {
+      response.end(
+        `# HELP x Something.\n# TYPE x gauge\nx{region="${name}"} 1\n# HELP ${name.replaceAll('-', '_')} y\n`,
+      )
     } else if (request.url === '/refuse') {
       // Answers before the body is there, and closes.
       response.writeHead(413, { Connection: 'close' }).end('too large')
@@ -142,6 +146,24 @@ describe('the front door', () => {
     const body = (await response.json()) as { regions: Record<string, { ready: boolean }> }
     assert.equal(body.regions['us-east-1']?.ready, true)
     assert.equal(body.regions['eu-north-1']?.ready, false)
+  })
+
+  test('tells the metrics of all regions, each family once, to who is on this machine', async () => {
+    const response = await fetch(`${url}/_strongroom/metrics`)
+    assert.equal(response.status, 200)
+    const lines = (await response.text()).split('\n')
+    const at = lines.indexOf('# HELP x Something.')
+    assert.deepEqual(lines.slice(at, at + 4), [
+      '# HELP x Something.',
+      '# TYPE x gauge',
+      'x{region="us-east-1"} 1',
+      'x{region="eu-west-1"} 1',
+    ])
+    assert.equal(lines.filter((line) => line.startsWith('# HELP x')).length, 1)
+    assert.ok(lines.includes('strongroom_region_up{region="eu-west-1"} 1'))
+    assert.ok(lines.includes('strongroom_region_up{region="eu-north-1"} 0'))
+    const proxied = await fetch(`${url}/_strongroom/metrics`, { headers: { 'x-forwarded-for': '203.0.113.9' } })
+    assert.equal(proxied.status, 403)
   })
 
   test('answers on its own paths, to GET only', async () => {

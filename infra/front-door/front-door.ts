@@ -8,9 +8,11 @@ import { Agent, createServer, type IncomingMessage, type Server, type ServerResp
 import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
 import { jsonError, write, type Answer } from '../../api/aws-json/reply.ts'
+import { mayReadMetrics, METRICS_TYPE } from '../../api/operator/metrics-access.ts'
 import { queryError } from '../../api/sts/query.ts'
 import { ServiceError } from '../../provider-schema/errors.ts'
 import { forward, type Target } from './forward.ts'
+import { metricsOf } from './metrics.ts'
 import { readinessOf } from './readiness.ts'
 import { scopeOf } from './region-of.ts'
 
@@ -24,6 +26,8 @@ export interface FrontDoorOptions {
   readonly about: Readonly<Record<string, unknown>>
   /** PEM bundles for download, by name; known once the fleet is there. */
   readonly anchors: () => Readonly<Record<string, string>>
+  /** Who may read the metrics. */
+  readonly metrics?: 'loopback' | 'anyone' | 'off'
   readonly log: Logger
 }
 
@@ -128,6 +132,9 @@ async function ownPath(
   } else if (path === '/_strongroom/ready') {
     const readiness = await readinessOf(targets)
     json(readiness.ready ? 200 : 503, readiness)
+  } else if (path === '/_strongroom/metrics') {
+    if (mayReadMetrics(request, options.metrics)) send(response, 200, METRICS_TYPE, await metricsOf(targets))
+    else json(403, { message: 'Metrics are for callers on the same machine; see "metrics" in the configuration.' })
   } else if (anchor !== undefined) {
     send(response, 200, 'application/x-pem-file', anchor)
   } else json(404, { message: 'There is nothing at this path.' })

@@ -74,6 +74,7 @@ async function start(
     regions,
     about: { pid: process.pid, data, version: VERSION },
     anchors: () => anchors,
+    metrics: configuration.metrics,
     log,
   }).catch(async (error: unknown) => {
     throw await portTrouble(configuration, error)

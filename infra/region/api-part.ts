@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { createApi } from '../../api/app.ts'
 import { Secret } from '../../api/identity/secret.ts'
 import type { ApiPorts, ConfiguredSubnet } from '../../api/ports.ts'
+import { openRecorder } from '../../api/trail/recorder.ts'
 import type { SubnetId, VpcId } from '../../provider-schema/ids.ts'
 import { addressBlock, addressPool } from '../hosts/addresses.ts'
 import { regionIdentity } from './identity.ts'
@@ -22,11 +23,12 @@ export interface ApiPart {
 const CLOSE_MS = 5_000
 
 export async function startApi(context: RegionContext): Promise<ApiPart> {
-  const { settings, checks, clock, places } = context
+  const { settings, checks, clock, places, log, database } = context
   const key = newOperatorKey()
+  const recorder = openRecorder({ region: settings.region, database, log, reads: settings.trail.reads })
   const ports: ApiPorts = {
     region: settings.region,
-    database: context.database,
+    database,
     identity: await regionIdentity(context),
     addresses: addressPool(await addressBlock(context.places.addresses)),
     zones: settings.zones,
@@ -39,7 +41,10 @@ export async function startApi(context: RegionContext): Promise<ApiPart> {
     clock: clock.now,
     realClock: () => new Date(),
     operator: { key: new Secret(key), ...(settings.rehearsal && { advanceClock: clock.advance }) },
-    log: context.log,
+    log,
+    trail: recorder,
+    tracer: context.tracer,
+    metrics: settings.metrics,
     ready: () =>
       Promise.resolve({
         ready: [...checks.values()].every((each) => each === 'ok'),
@@ -67,6 +72,7 @@ export async function startApi(context: RegionContext): Promise<ApiPart> {
       const timer = setTimeout(() => server.closeAllConnections(), CLOSE_MS)
       await closed
       clearTimeout(timer)
+      await recorder.stop()
     },
   }
 }

@@ -1,5 +1,6 @@
 /** The working part of a region: job worker, HSM host, and the listener for other regions. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { purgeTrail } from '../../state/audit.ts'
 import type { Pace } from '../../workers/jobs/pace.ts'
 import { startJobWorker, type JobWorker } from '../../workers/jobs/worker.ts'
 import { AuditMismatch, deliverAudit, deliverAudits } from '../audit/deliver.ts'
@@ -26,6 +27,8 @@ export interface JobsPart {
 /** HSMs that one machine runs; each idles in some 80 MiB. */
 const CAPACITY = 256
 const SWEEP_MS = 60_000
+/** What is too old for the trail is removed once an hour. */
+const ROUNDS_PER_PURGE = 60
 
 export async function startJobs(context: RegionContext): Promise<JobsPart> {
   const { settings, places, fleet, database, log, checks } = context
@@ -92,6 +95,7 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
       clock: context.clock.now,
       pace: paceOf(settings),
       host: { id, zones: settings.zones, capacity: CAPACITY },
+      tracer: context.tracer,
     })
     checks.set('jobs', 'ok')
   })
@@ -117,11 +121,17 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
 
 const paceOf = ({ pace }: RegionSettings): Pace => (pace === 'instant' ? 0 : pace === 'aws' ? 1 : pace)
 
-/** Now and then gives up copies whose source was never heard of again. */
-async function sweep({ database, prepared, log, signal }: RegionContext, backups: BackupStore): Promise<void> {
+/** Now and then gives up copies whose source was never heard of again, and removes what is too old for the trail. */
+async function sweep(context: RegionContext, backups: BackupStore): Promise<void> {
+  const { database, prepared, log, signal, settings } = context
   try {
     await prepared
-    for (;;) {
+    for (let round = 0; ; round++) {
+      if (round % ROUNDS_PER_PURGE === 0) {
+        await purgeTrail(database.sql, settings.trail.retentionDays).catch((error: unknown) => {
+          log.warn({ err: error }, 'old rows of the trail could not be removed')
+        })
+      }
       await sleep(SWEEP_MS, undefined, { signal })
       await sweepLostCopies(database, backups).catch((error: unknown) => {
         log.warn({ err: error }, 'looking for lost copies failed')

@@ -4,10 +4,12 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import type { Tracer } from '../../provider-schema/trace.ts'
 import { openDatabase, type Database } from '../../state/database.ts'
 import { PLACES } from '../places.ts'
 import { openFleet, type Fleet } from '../pki/fleet.ts'
 import { join } from 'node:path'
+import { openTracing } from '../telemetry/tracing.ts'
 import { startApi, type ApiPart } from './api-part.ts'
 import { keepClock, regionClock, type RegionClock } from './clock.ts'
 import { startJobs, type JobsPart } from './jobs-part.ts'
@@ -23,6 +25,8 @@ export interface RegionContext {
   readonly database: Database
   readonly log: Logger
   readonly clock: RegionClock
+  /** Undefined when nothing is traced. */
+  readonly tracer: Tracer | undefined
   /** Resolves once the database has the shape of this version, and the service clock is known. */
   readonly prepared: Promise<void>
   readonly peers: () => Peers
@@ -46,6 +50,7 @@ export async function startRegion(settings: RegionSettings, log: Logger): Promis
   const places = regionPlaces(settings.data, settings.region)
   await makeRegionDirectory(places)
   const fleet = await openFleet(join(settings.data, PLACES.fleet))
+  const tracing = await openTracing(settings, log)
   const database = openDatabase({
     url: settings.databaseUrl,
     connections: 20,
@@ -68,6 +73,7 @@ export async function startRegion(settings: RegionSettings, log: Logger): Promis
     database,
     log,
     clock,
+    tracer: tracing?.tracer,
     prepared,
     peers: () => peers,
     checks,
@@ -80,6 +86,7 @@ export async function startRegion(settings: RegionSettings, log: Logger): Promis
     await api?.stop()
     await jobs?.stop({ leaveHsms })
     await Promise.race([keeping, sleep(3_000, undefined, { ref: false })])
+    await tracing?.stop()
     await Promise.race([database.close(), sleep(3_000, undefined, { ref: false })])
   }
   try {

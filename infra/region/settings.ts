@@ -22,6 +22,9 @@ const { shape } = configurationFile.pick({
   recovery: true,
   pace: true,
   rehearsal: true,
+  trail: true,
+  metrics: true,
+  telemetry: true,
 })
 const shared = z.object(shape)
 

@@ -3,6 +3,7 @@
  * job worker that the test may replace by one that dies.
  */
 import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import { CloudHSMV2 } from '@aws-sdk/client-cloudhsm-v2'
@@ -82,7 +83,7 @@ export async function startRealWorker(
 export async function startRealApi({ region, dir, databaseUrl, peers }: RegionPlace) {
   const database = openDatabase({ url: databaseUrl })
   const key = configuredKey('000000000000' as AccountId, 'test', 'test')
-  const app = createApi({
+  const api = createApi({
     region,
     database,
     identity: identities({
@@ -105,7 +106,7 @@ export async function startRealApi({ region, dir, databaseUrl, peers }: RegionPl
     log: silent,
     ready: () => Promise.resolve({ ready: true, checks: {} }),
   })
-  const server = app.listen(0, '127.0.0.1')
+  const server = createServer(api).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const credentials = { accessKeyId: 'test', secretAccessKey: 'test' }

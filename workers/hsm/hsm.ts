@@ -170,7 +170,12 @@ async function start(
     clients,
     audit,
     zeroised: onZeroised,
-    counts: () => ({ keys: keys.count, users: users.count, sessions: clients.sessions }),
+    counts: () => ({
+      keys: keys.count,
+      sessionKeys: keys.sessionCount,
+      users: users.count,
+      sessions: clients.sessions,
+    }),
     activated: () => users.activated,
   })
   atStop(() => management.close(MANAGEMENT_GRACE_MS))

@@ -6,6 +6,7 @@
  * growing pauses, until the deadline in the row; then `expired` takes the resource to where the user can act on it.
  */
 import type { Logger } from 'pino'
+import type { Tracer, TraceContext } from '../../provider-schema/trace.ts'
 import type { JobSpec } from '../../provider-schema/jobs.ts'
 import { findRow, recordStep, rest, type Kind, type RowOf, type StateOf } from '../../state/change-state.ts'
 import type { Database } from '../../state/database.ts'
@@ -17,10 +18,14 @@ import { pause, stopped } from './until-stopped.ts'
 export interface JobContext {
   readonly database: Database
   readonly ports: Ports
+  /** Of a job: with the job's name and the id of the request that led to it in every line. */
   readonly log: Logger
   /** The service clock, of the timestamps that are shown. Deadlines are in real time. */
   readonly clock: () => Date
   readonly pace: Pace
+  readonly tracer?: Tracer | undefined
+  /** The job's own place in the trace. */
+  readonly trace?: TraceContext | undefined
   /** Aborts when the worker is to stop. */
   readonly signal: AbortSignal
   /** The host whose processes `ports.hosts` looks after. */
@@ -137,10 +142,21 @@ async function attempt<K extends Kind, Payload>(
 ): Promise<Next | 'expired'> {
   const step = definition.steps[name]
   if (!step) throw new Error(`${definition.job.name} has no step ${name}`)
+  const began = performance.now()
+  const attributes = { 'strongroom.job': definition.job.name, 'strongroom.resource': row.id, 'strongroom.step': name }
+  const span = ctx.tracer?.start(`${definition.job.name} ${name}`, { parent: ctx.trace, attributes })
   try {
-    return await step(row, ctx)
+    const next = await step(row, ctx)
+    span?.end({ attributes: { 'strongroom.next': next.kind === 'to' ? next.step : next.kind } })
+    // What waits is asked many times a second: it has nothing to tell.
+    if (next.kind !== 'again') {
+      const ms = Math.round(performance.now() - began)
+      ctx.log.info({ id: row.id, step: name, next: next.kind === 'to' ? next.step : 'done', ms }, 'step')
+    }
+    return next
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
+    span?.end({ error: reason })
     ctx.log.warn({ job: definition.job.name, id: row.id, step: name, err: error }, 'a step failed')
     if (!(error instanceof Hopeless)) return again(0, reason)
     await definition.expired(row, ctx, reason)

@@ -1,4 +1,7 @@
 /** Every long transition there is, and which of them a resource in a transitional state waits for. */
+import { jobOrigin, type JobOrigin } from '../../provider-schema/jobs.ts'
+import { parseTraceparent, traceparentOf } from '../../provider-schema/trace.ts'
+import { onBehalfOf } from '../../state/database.ts'
 import { rowsInTransition, type Kind, type RowOf } from '../../state/change-state.ts'
 import { liveJobKeys } from '../../state/job-workers.ts'
 import { copyBackup } from './copy-backup.ts'
@@ -31,8 +34,20 @@ function any<K extends Kind, Payload>(
     ctx.database.read.enqueue(job, payload, { delayMs: at ? Math.max(0, at.getTime() - Date.now()) : 0 })
   return {
     name: job.name,
-    perform: (payload, ctx) => perform(definition, job.payload.parse(payload), ctx),
-    enqueue: (payload, ctx, at) => enqueue(job.payload.parse(payload), ctx, at),
+    perform: async (payload, ctx) => {
+      const subject = job.payload.parse(payload)
+      const traced = inTraceOf(job.name, jobOrigin.parse(payload), ctx)
+      try {
+        const outcome = await perform(definition, subject, traced.ctx)
+        traced.end()
+        return outcome
+      } catch (error) {
+        traced.end(error instanceof Error ? error.message : String(error))
+        throw error
+      }
+    },
+    enqueue: (payload, { database }, at) =>
+      enqueue(job.payload.parse(payload), { database: onBehalfOf(database, jobOrigin.parse(payload)) }, at),
     reconcile: async (ctx, liveKeys) => {
       const rows = await rowsInTransition(ctx.database.sql, definition.kind)
       const orphans = rows
@@ -42,6 +57,20 @@ function any<K extends Kind, Payload>(
       for (const payload of orphans) await enqueue(payload, ctx)
       return orphans.map((payload) => job.key(payload))
     },
+  }
+}
+
+/** A job's context: its log lines and the jobs it enqueues name the request, its spans belong to the request's trace. */
+function inTraceOf(name: string, origin: JobOrigin, ctx: JobContext) {
+  const parent = parseTraceparent(origin.traceparent)
+  const attributes = { 'strongroom.job': name, ...(origin.requestId && { 'aws.request_id': origin.requestId }) }
+  const span = ctx.tracer?.start(`job ${name}`, { parent, kind: 'consumer', attributes })
+  const trace = span?.context ?? parent
+  const log = ctx.log.child({ job: name, requestId: origin.requestId })
+  const onward = { ...origin, ...(trace && { traceparent: traceparentOf(trace) }) }
+  return {
+    ctx: { ...ctx, log, trace, database: onBehalfOf(ctx.database, onward) },
+    end: (error?: string) => span?.end(error === undefined ? {} : { error }),
   }
 }
 

@@ -9,6 +9,7 @@ import { newBackupId } from '../../provider-schema/ids.ts'
 import type { HsmId } from '../../provider-schema/ids.ts'
 import type { Cluster } from '../../state/clusters.ts'
 import { rest } from '../../state/change-state.ts'
+import { forgetGone, tellHealth, type HsmHealth } from '../../state/hsm-health.ts'
 import type { Hsm } from '../../state/hsms.ts'
 import type { ManagementOperations } from '../hsm/protocol/management-operations.ts'
 import type { ResultOf } from '../hsm/protocol/envelope.ts'
@@ -30,6 +31,8 @@ const ANSWER_MS = 2_000
  * which is another thing than its silence.
  */
 const SILENCE_A_ROUND_MS = 1_000
+/** What HSMs say is stored this often, all of it in one statement. */
+const TELL_MS = 5_000
 
 type Health = ResultOf<ManagementOperations, 'health'>
 type WatchContext = Pick<JobContext, 'database' | 'ports' | 'log' | 'signal' | 'hostId' | 'recovery' | 'clock' | 'pace'>
@@ -45,9 +48,17 @@ interface Watched {
 /** Watches until the signal aborts. Survives a database that does not answer. */
 export async function watch(ctx: WatchContext): Promise<void> {
   const watched = new Map<HsmId, Watched>()
+  const told = new Map<HsmId, HsmHealth>()
+  let nextTelling = Date.now() + ROUND_MS
   while (!stopped(ctx.signal)) {
     try {
-      await round(ctx, watched)
+      await round(ctx, watched, told)
+      if (told.size > 0 && Date.now() >= nextTelling) {
+        nextTelling = Date.now() + TELL_MS
+        await tellHealth(ctx.database.sql, [...told.values()])
+        await forgetGone(ctx.database.sql)
+        told.clear()
+      }
     } catch (error) {
       if (!stopped(ctx.signal)) ctx.log.warn({ err: error }, 'the watcher could not read the state')
     }
@@ -58,7 +69,7 @@ export async function watch(ctx: WatchContext): Promise<void> {
 
 const isWanted = ({ member, replaces }: Hsm) => member || replaces !== null
 
-async function round(ctx: WatchContext, watched: Map<HsmId, Watched>): Promise<void> {
+async function round(ctx: WatchContext, watched: Map<HsmId, Watched>, told: Map<HsmId, HsmHealth>): Promise<void> {
   const present = (await ctx.database.read.hsms.present()).filter(
     // Of those that are no members only replacements that failed: they are tried again.
     ({ hsm }) => (hsm.member && hsm.state === 'ACTIVE') || (isWanted(hsm) && hsm.state === 'DEGRADED'),
@@ -79,6 +90,7 @@ async function round(ctx: WatchContext, watched: Map<HsmId, Watched>): Promise<v
       const health = hsm.member ? await look(ctx, hsm, entry) : undefined
       entry.silentMs = health ? 0 : entry.silentMs + Math.min(Date.now() - entry.lastLook, SILENCE_A_ROUND_MS)
       entry.lastLook = Date.now()
+      told.set(hsm.id, numbersOf(hsm.id, health))
       if (health) await follow(ctx, hsm, cluster, health)
       else await recover(ctx, hsm, cluster, entry.silentMs)
     }),
@@ -102,6 +114,12 @@ async function follow(ctx: WatchContext, hsm: Hsm, cluster: Cluster, health: Hea
   if (hsm.state === 'DEGRADED') {
     await ctx.database.read.hsms.changeState(hsm.id, { from: 'DEGRADED', to: 'ACTIVE', message: readyMessage(hsm) })
   }
+}
+
+/** For the metrics; without an answer the database keeps the numbers that it has. */
+function numbersOf(hsmId: HsmId, health: Health | undefined): HsmHealth {
+  const { keys = 0, sessionKeys = 0, users = 0, sessions = 0 } = health ?? {}
+  return { hsmId, answers: health !== undefined, keys, sessionKeys, users, sessions }
 }
 
 /** A client has activated the cluster: it is ACTIVE, at the pace asked for, and its first backup begins. */

@@ -8,6 +8,7 @@ import { pino } from 'pino'
 import { jobs } from '../../provider-schema/jobs.ts'
 import type { HsmId } from '../../provider-schema/ids.ts'
 import { openDatabase, type Database } from '../../state/database.ts'
+import { tellHealth } from '../../state/hsm-health.ts'
 import { freshDatabase } from '../../test/support/database.ts'
 import { activeCluster, insertCluster, insertHsm, simulated } from './testing/fixtures.ts'
 import { simulatedWorld, type SimulatedWorld } from './testing/simulated-world.ts'
@@ -157,6 +158,25 @@ describe('the watcher', () => {
     simulated({ world }, hsm.id).running = true
     await millisUntil(hsm.id, 'ACTIVE')
     assert.equal((await database.read.hsms.find(hsm.id))?.stateMessage, 'HSM created.')
+  })
+
+  test('stores what HSMs say of themselves, and forgets the gone', async () => {
+    const { hsm } = await activeCluster({ database, world }, ['key', 'another'])
+    const { hsm: gone } = await activeCluster({ database, world }, ['key'])
+    await tellHealth(database.sql, [{ hsmId: gone.id, answers: true, keys: 1, sessionKeys: 0, users: 0, sessions: 0 }])
+    await database.pool.query("update hsms set state = 'DELETED' where id = $1", [gone.id])
+    start()
+    const stored = async (id: HsmId) => {
+      const { rows } = await database.pool.query<{ keys: number }>('select keys from hsm_health where hsm_id = $1', [
+        id,
+      ])
+      return rows[0]?.keys
+    }
+    const began = performance.now()
+    while ((await stored(hsm.id)) !== 2 || (await stored(gone.id)) !== undefined) {
+      assert.ok(performance.now() - began < 30_000, 'not stored after thirty seconds')
+      await sleep(50)
+    }
   })
 
   test('tells an HSM the list of members that it missed', async () => {

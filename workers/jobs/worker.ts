@@ -8,6 +8,7 @@ import { EventEmitter } from 'node:events'
 import { Logger as QueueLogger, run, type Runner, type Task, type TaskList, type WorkerEvents } from 'graphile-worker'
 import type { Logger } from 'pino'
 import { jobs } from '../../provider-schema/jobs.ts'
+import type { Tracer } from '../../provider-schema/trace.ts'
 import type { Database } from '../../state/database.ts'
 import { beat, releaseJobsOfTheDead, signOff, takeOver } from '../../state/job-workers.ts'
 import { keepHouse } from './housekeeping.ts'
@@ -33,6 +34,7 @@ export interface JobWorkerOptions {
   /** 0, when left out. */
   readonly pace?: Pace
   readonly onStep?: JobContext['onStep']
+  readonly tracer?: Tracer | undefined
 }
 
 export interface JobWorker {
@@ -62,6 +64,7 @@ export function startJobWorker(options: JobWorkerOptions): JobWorker {
     hostId: options.host?.id,
     recovery: options.recovery,
     onStep: options.onStep,
+    tracer: options.tracer,
   }
   const id = options.name
   const workerIds = new Set<string>()

@@ -27,7 +27,12 @@ export interface ManagedHsm {
   readonly connect: (member: Member) => Promise<PeerLink>
   readonly clients: Clients
   readonly audit: AuditLog
-  counts(): { readonly keys: number; readonly users: number; readonly sessions: number }
+  counts(): {
+    readonly keys: number
+    readonly sessionKeys: number
+    readonly users: number
+    readonly sessions: number
+  }
   /** Whether the cluster has an admin. */
   activated(): boolean
   /** Called when nothing is left of what this HSM held: the process is to end. */

@@ -61,6 +61,8 @@ export const managementOperations = {
       /** Peers that hold everything this HSM holds. */
       peersInSync: z.array(z.string()),
       keys: z.number(),
+      /** Of these, session keys. */
+      sessionKeys: z.number().optional(),
       users: z.number(),
       sessions: z.number(),
       draining: z.boolean(),

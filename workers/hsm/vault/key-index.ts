@@ -17,9 +17,15 @@ export class KeyIndex {
   readonly #groups = new Map<string, SortedKeys>()
   readonly #ofOwner = new Map<string, number>()
   #asymmetric = 0
+  #session = 0
 
   get keys(): number {
     return this.#byHandle.size
+  }
+
+  /** Keys that live in memory only. */
+  get sessionKeys(): number {
+    return this.#session
   }
 
   get asymmetricKeys(): number {
@@ -82,6 +88,7 @@ export class KeyIndex {
   }
 
   #count(key: HeldKey, change: 1 | -1): void {
+    if (key.seq === undefined) this.#session += change
     if (key.asymmetric) this.#asymmetric += change
     const owned = this.ownedBy(key.owner) + change
     if (owned > 0) this.#ofOwner.set(key.owner, owned)

@@ -80,6 +80,11 @@ export class Keys {
     return this.#index.keys
   }
 
+  /** Of these, the session keys. */
+  get sessionCount(): number {
+    return this.#index.sessionKeys
+  }
+
   get separation(): KeySeparation {
     return this.#options.keySeparation
   }

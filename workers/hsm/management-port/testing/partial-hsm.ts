@@ -79,7 +79,7 @@ export async function partialHsm(t: TestContext, hsmId = 'hsm-1'): Promise<Parti
     connect: () => Promise.reject(new ConnectionLost('there is no peer')),
     clients: { drain: () => Promise.resolve(), resume: () => undefined, cutOff: () => undefined },
     zeroised: () => undefined,
-    counts: () => ({ keys: 0, users: 0, sessions: 0 }),
+    counts: () => ({ keys: 0, sessionKeys: 0, users: 0, sessions: 0 }),
     activated: () => store.get('users/admin') !== undefined,
   }
   const server = await serveManagement(hsm)

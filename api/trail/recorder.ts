@@ -1,0 +1,132 @@
+/**
+ * Writes the trail of reads and refusals, after their answers and many at once. What changed something is not written
+ * here but with its rows, in their transaction.
+ *
+ * While Postgres is away events wait, as many as fit; what does not fit is counted, logged, and told in the trail itself
+ * by an event `TrailGap` as soon as it can be written.
+ */
+import type { Logger } from 'pino'
+import { appendAll, type AuditEntry } from '../../state/audit.ts'
+import type { Database } from '../../state/database.ts'
+import { gapEntry, isReadOnly, trailEntry, type Call } from './event.ts'
+
+export interface TrailPort {
+  /** Takes note of a call that was answered; returns at once, never throws. */
+  record(call: Call): void
+}
+
+export interface Recorder extends TrailPort {
+  /** Events that were lost so far. */
+  readonly lost: number
+  /** Events that wait to be written. */
+  readonly waiting: number
+  /** Writes what waits, for at most a moment; what cannot be written is counted as lost and logged. */
+  stop(): Promise<void>
+}
+
+export interface RecorderOptions {
+  readonly region: string
+  readonly database: Database
+  readonly log: Logger
+  /** Whether reads that were answered are recorded; refusals always are. */
+  readonly reads: boolean
+  /** Of the events that may wait. */
+  readonly mostWaiting?: number
+}
+
+const PAUSE_MS = 500
+const RETRY_MS = 2_000
+const AT_ONCE = 500
+const MOST_WAITING = 10_000
+const MOST_BYTES = 16 * 1024 * 1024
+const STOP_MS = 3_000
+
+export function openRecorder(options: RecorderOptions): Recorder {
+  const { database, log, region, reads, mostWaiting = MOST_WAITING } = options
+  let waiting: AuditEntry[] = []
+  let bytes = 0
+  let lost = 0
+  /** Those that no event of the trail tells of yet. */
+  let untold: { lost: number; from: Date } | undefined
+  let timer: NodeJS.Timeout | undefined
+  let writing: Promise<unknown> | undefined
+  let isFailing = false
+  let isStopped = false
+
+  const lose = (count: number) => {
+    lost += count
+    untold ??= { lost: 0, from: new Date() }
+    untold.lost += count
+  }
+
+  /** False when the database did not take them. */
+  const write = async (): Promise<boolean> => {
+    const batch = waiting.slice(0, AT_ONCE)
+    const told = untold
+    const gap = told && gapEntry({ ...told, to: new Date(), region })
+    try {
+      await appendAll(database.pool, gap ? [gap, ...batch] : batch)
+    } catch (error) {
+      if (!isFailing) log.warn({ err: error, waiting: waiting.length }, 'the trail cannot be written; its events wait')
+      isFailing = true
+      return false
+    }
+    waiting = waiting.slice(batch.length)
+    bytes = waiting.reduce((sum, entry) => sum + sizeOf(entry), 0)
+    if (untold && told) untold = untold.lost > told.lost ? { ...untold, lost: untold.lost - told.lost } : undefined
+    if (told) log.error({ lost: told.lost, since: told.from }, 'the trail lost events while it could not be written')
+    if (isFailing) log.info('the trail can be written again')
+    isFailing = false
+    return true
+  }
+
+  const schedule = (): void => {
+    if (isStopped || timer || writing || (waiting.length === 0 && !untold)) return
+    timer = setTimeout(
+      () => {
+        timer = undefined
+        writing = write().finally(() => {
+          writing = undefined
+          schedule()
+        })
+      },
+      isFailing ? RETRY_MS : waiting.length >= AT_ONCE ? 0 : PAUSE_MS,
+    )
+    timer.unref()
+  }
+
+  return {
+    record: (call) => {
+      if (!reads && !call.error && isReadOnly(call.operation)) return
+      const entry = trailEntry(call)
+      const size = sizeOf(entry)
+      if (isStopped || waiting.length >= mostWaiting || bytes + size > MOST_BYTES) {
+        lose(1)
+      } else {
+        waiting.push(entry)
+        bytes += size
+      }
+      schedule()
+    },
+    get lost() {
+      return lost
+    },
+    get waiting() {
+      return waiting.length
+    },
+    stop: async () => {
+      isStopped = true
+      clearTimeout(timer)
+      const end = performance.now() + STOP_MS
+      const written = (async () => {
+        await writing
+        while ((waiting.length > 0 || untold) && performance.now() < end) if (!(await write())) break
+      })()
+      await Promise.race([written, new Promise((resolve) => setTimeout(resolve, STOP_MS).unref())])
+      if (waiting.length > 0) log.error({ lost: waiting.length }, 'the trail could not be written to its end')
+      lost += waiting.length
+    },
+  }
+}
+
+const sizeOf = (entry: AuditEntry) => entry.event.length + 256
