@@ -59,7 +59,7 @@ async function connected(hsm: HsmProcess, credentials?: TlsCredentials): Promise
 
 async function loggedIn(
   hsm: HsmProcess,
-  { username = 'admin', password = 'admin-secret-1', role = 'admin' as 'admin' | 'crypto-user' } = {},
+  { username = 'admin', password = 'admin-secret-1', role = 'admin' } = {},
   credentials?: TlsCredentials,
 ) {
   const connection = await connected(hsm, credentials)
