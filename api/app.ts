@@ -2,6 +2,7 @@
 import express, { type ErrorRequestHandler, type Express, type Response } from 'express'
 import { COMMON_HEADERS } from './aws-json/reply.ts'
 import { frontEnd } from './front-end.ts'
+import { clock } from './operator/clock.ts'
 import { health } from './operator/health.ts'
 import type { ApiPorts } from './ports.ts'
 
@@ -17,6 +18,7 @@ export function createApi(ports: ApiPorts): Express {
     refuse(response, 405, 'Only POST is answered here: AWS JSON 1.1, signed with Signature Version 4.')
   })
   app.use(health(ports))
+  app.use(clock(ports))
   app.all(['/_strongroom/live', '/_strongroom/ready'], (_request, response) => {
     response.set('Allow', 'GET, HEAD')
     refuse(response, 405, 'Only GET is answered here.')

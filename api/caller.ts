@@ -1,7 +1,8 @@
 /** Who asks, once it is proven. */
 import type { AccountId } from '../provider-schema/ids.ts'
+import type { Identity } from './identity/principal.ts'
 
-export interface Caller {
+export interface Caller extends Identity {
   readonly account: AccountId
   readonly principalArn: string
   readonly accessKeyId: string

@@ -14,7 +14,10 @@ import {
   paginateDescribeClusters,
   TagResourceCommand,
 } from '@aws-sdk/client-cloudhsm-v2'
-import { testApi, type TestApi } from './testing/api.ts'
+import type { ClusterId } from '../provider-schema/ids.ts'
+import { ACCOUNT, OTHER_ACCOUNT, testApi, type TestApi } from './testing/api.ts'
+import { backupRow } from './testing/fixtures.ts'
+import { document, roleWith } from './testing/identities.ts'
 
 const run = promisify(execFile)
 // Before any test is declared: the runner would take a pause between two as the end of the file.
@@ -92,11 +95,14 @@ async function aws(...args: string[]): Promise<Finished> {
 }
 
 async function awsAs(accessKeyId: string, ...args: string[]): Promise<Finished> {
+  return awsWith({ AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: 'test' }, ...args)
+}
+
+async function awsWith(credentials: Readonly<Record<string, string>>, ...args: string[]): Promise<Finished> {
   const env = {
     PATH: process.env['PATH'],
     HOME: process.env['HOME'],
-    AWS_ACCESS_KEY_ID: accessKeyId,
-    AWS_SECRET_ACCESS_KEY: 'test',
+    ...credentials,
     AWS_DEFAULT_REGION: 'us-east-1',
     AWS_PAGER: '',
     AWS_EC2_METADATA_DISABLED: 'true',
@@ -148,4 +154,51 @@ test('the AWS CLI learns who it is from STS, and that a key is unknown', { skip:
   })
   const stranger = await awsAs('nobody', 'sts', 'get-caller-identity')
   assert.match(stranger.stderr, /\(InvalidClientTokenId\).*The security token included in the request is invalid/)
+})
+
+test(
+  'the AWS CLI shares a backup with another account, which makes a cluster of it',
+  { skip: cli ?? false },
+  async () => {
+    const backup = await backupRow(api, 'cluster-aaaaaaaaaaa' as ClusterId)
+    const arn = `arn:aws:cloudhsm:us-east-1:${ACCOUNT}:backup/${backup}`
+    const Action = ['cloudhsm:DescribeBackups', 'cloudhsm:CreateCluster']
+    const policy = document([{ Effect: 'Allow', Principal: { AWS: OTHER_ACCOUNT }, Action, Resource: arn }])
+    const put = await aws('cloudhsmv2', 'put-resource-policy', '--resource-arn', arn, '--policy', policy)
+    assert.deepEqual(JSON.parse(put.stdout), { ResourceArn: arn, Policy: policy }, put.stderr)
+
+    const other = { AWS_ACCESS_KEY_ID: 'other', AWS_SECRET_ACCESS_KEY: 'other' }
+    const listed = await awsWith(other, 'cloudhsmv2', 'describe-backups', '--shared', '--query', 'Backups[].BackupArn')
+    assert.deepEqual(JSON.parse(listed.stdout), [arn], listed.stderr)
+    const create = ['cloudhsmv2', 'create-cluster', '--hsm-type', 'hsm2m.medium', '--subnet-ids', 'subnet-0e0e0e0e']
+    const made = await awsWith(other, ...create, '--source-backup-id', arn, '--query', 'Cluster.SourceBackupId')
+    assert.equal(JSON.parse(made.stdout), backup, made.stderr)
+
+    const removed = await aws('cloudhsmv2', 'delete-resource-policy', '--resource-arn', arn)
+    assert.deepEqual(JSON.parse(removed.stdout), { ResourceArn: arn, Policy: policy })
+    const refused = await awsWith(other, ...create, '--source-backup-id', arn)
+    assert.match(
+      refused.stderr,
+      /\(AccessDeniedException\).*no resource-based policy allows the cloudhsm:CreateCluster action/,
+    )
+  },
+)
+
+test('the AWS CLI takes a role, and works under the credentials it is given', { skip: cli ?? false }, async () => {
+  const statements = [{ Effect: 'Allow', Action: 'cloudhsm:DescribeClusters', Resource: '*' }]
+  const role = await roleWith(api, { name: 'viewer', trusts: { AWS: ACCOUNT }, statements })
+  const assumed = await aws('sts', 'assume-role', '--role-arn', role, '--role-session-name', 'cli')
+  const { Credentials, AssumedRoleUser } = JSON.parse(assumed.stdout) as Record<string, Record<string, string>>
+  assert.equal(AssumedRoleUser?.['Arn'], `arn:aws:sts::${ACCOUNT}:assumed-role/viewer/cli`)
+  const env = {
+    AWS_ACCESS_KEY_ID: Credentials?.['AccessKeyId'] ?? '',
+    AWS_SECRET_ACCESS_KEY: Credentials?.['SecretAccessKey'] ?? '',
+    AWS_SESSION_TOKEN: Credentials?.['SessionToken'] ?? '',
+  }
+  const allowed = await awsWith(env, 'cloudhsmv2', 'describe-clusters', '--max-items', '1')
+  assert.equal(allowed.code, 0, allowed.stderr)
+  const refused = await awsWith(env, 'cloudhsmv2', 'describe-backups')
+  assert.match(refused.stderr, /\(AccessDeniedException\).*assumed-role\/viewer\/cli is not authorized to perform/)
+  const own = await aws('sts', 'get-session-token', '--duration-seconds', '900', '--query', 'Credentials.Expiration')
+  assert.ok(Date.parse(JSON.parse(own.stdout) as string) > Date.now(), own.stderr)
 })

@@ -14,7 +14,8 @@ import { signingKeys, type SigningKeys } from './aws-json/signing-keys.ts'
 import type { Caller } from './caller.ts'
 import { HANDLERS } from './cloudhsmv2/handlers.ts'
 import type { ApiPorts } from './ports.ts'
-import { answerSts, stsError } from './sts/get-caller-identity.ts'
+import { queryError } from './sts/query.ts'
+import { answerSts } from './sts/sts.ts'
 
 interface Protocol {
   /** Of the credential scope. */
@@ -43,11 +44,8 @@ export function frontEnd(ports: ApiPorts): (request: IncomingMessage, response: 
   }
   const sts: Protocol = {
     service: 'sts',
-    answer: (_request, body, caller, note) => {
-      note.operation = 'sts:GetCallerIdentity'
-      return answerSts(body, caller)
-    },
-    refuse: stsError,
+    answer: (_request, body, caller, note) => answerSts(body, caller, ports, (name) => (note.operation = name)),
+    refuse: queryError,
   }
   return async (request, response) => {
     const started = performance.now()
@@ -85,7 +83,7 @@ async function authenticated(
   keys: SigningKeys,
 ): Promise<{ caller: Caller; body: Buffer }> {
   const head = headOf(request)
-  const claimed = await claim(head, { region: ports.region, service, now: ports.clock() }, ports.identity)
+  const claimed = await claim(head, { region: ports.region, service, now: ports.realClock() }, ports.identity)
   const body = await readBody(request)
   prove(claimed, head, body, keys)
   return { caller: callerOf(claimed, request, requestId), body }
@@ -102,8 +100,9 @@ function headOf(request: IncomingMessage): IncomingHead {
 }
 
 function callerOf({ accessKey, accessKeyId }: Claim, request: IncomingMessage, requestId: string): Caller {
-  const { accountId, principalArn } = accessKey
-  return { account: accountId, principalArn, accessKeyId, requestId, sourceIp: sourceIpOf(request) }
+  const { principal, grants } = accessKey
+  const { account, arn: principalArn } = principal
+  return { principal, grants, account, principalArn, accessKeyId, requestId, sourceIp: sourceIpOf(request) }
 }
 
 /** The front door of the same machine says whom it speaks for; nobody else is believed. */

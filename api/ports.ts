@@ -3,20 +3,41 @@ import type { Logger } from 'pino'
 import type { AccountId, SubnetId, VpcId } from '../provider-schema/ids.ts'
 import type { HsmType } from '../provider-schema/limits.ts'
 import type { Database } from '../state/database.ts'
+import type { Session } from './identity/identity-key.ts'
+import type { Identity } from './identity/principal.ts'
 import type { Secret } from './identity/secret.ts'
+import type { Role } from './identity/snapshot.ts'
 
-/** Who holds an access key. */
-export interface AccessKey {
-  readonly accountId: AccountId
-  /** Of the user or role the key belongs to, e.g. `arn:aws:iam::000000000000:user/test`. */
-  readonly principalArn: string
+/** Who holds an access key, and what they may do. */
+export interface AccessKey extends Identity {
   /** The same object as long as the secret is the same: keys derived from it are kept by it. */
   readonly secret: Secret
 }
 
+/** What temporary credentials are to stand for. */
+export type SessionRequest = Omit<Session, 'issuedAt' | 'expiresAt'> & {
+  readonly issuedAt: Date
+  readonly expiresAt: Date
+}
+
+export interface TemporaryCredentials {
+  readonly accessKeyId: string
+  readonly secret: Secret
+  readonly sessionToken: string
+  readonly expiresAt: Date
+}
+
 export interface IdentityPort {
-  /** Undefined when there is no such access key. */
-  find(accessKeyId: string): Promise<AccessKey | undefined>
+  /**
+   * Undefined when there is no such access key, or the token is not the one that was issued with it. Whether a session
+   * has expired is for the caller to see.
+   */
+  find(accessKeyId: string, sessionToken?: string): Promise<AccessKey | undefined>
+  /** Undefined when there is no such role. */
+  role(arn: string): Promise<Role | undefined>
+  issue(request: SessionRequest): TemporaryCredentials
+  /** Whether an access key is one of the configuration. */
+  isConfigured(accessKeyId: string): boolean
 }
 
 /** Addresses for a new HSM. */
@@ -52,6 +73,29 @@ export interface Quotas {
   readonly hsmsPerCluster: number
 }
 
+/** What an operator may do over HTTP, apart from AWS's operations. */
+export interface OperatorPort {
+  /** Whoever has it may: it lies where only the operator can read it. */
+  readonly key: Secret
+  /**
+   * Moves the service clock of the region ahead by milliseconds. False, and nothing moved, when that is too far. Only in
+   * a region that was started to rehearse; elsewhere nobody can move it.
+   */
+  readonly advanceClock?: (ms: number) => Promise<boolean>
+}
+
+/** Quotas of everybody, and what some accounts have instead. */
+export interface Limits extends Quotas {
+  readonly accounts?: Readonly<Record<string, { readonly [Quota in keyof Quotas]?: number | undefined }>>
+}
+
+/** What an account may have. */
+export function quotasOf(account: AccountId, { limits }: { readonly limits: Limits }): Quotas {
+  const { accounts, ...common } = limits
+  const own = Object.entries(accounts?.[account] ?? {}).filter(([, value]) => value !== undefined)
+  return { ...common, ...Object.fromEntries(own) }
+}
+
 export interface ApiPorts {
   /** The region that this API is, e.g. `us-east-1`: requests must be signed for it. */
   readonly region: string
@@ -69,8 +113,15 @@ export interface ApiPorts {
   readonly knownRegions: readonly string[]
   /** 32 random bytes, the same for every API process of the region. */
   readonly pageTokenKey: Buffer
-  readonly limits: Quotas
+  readonly limits: Limits
+  /**
+   * The service clock: of timestamps, and of every duration that the service promises. Throws
+   * ServiceUnavailableException while it is not known yet.
+   */
   readonly clock: () => Date
+  /** Real time, of signatures and certificates. */
+  readonly realClock: () => Date
+  readonly operator: OperatorPort
   readonly log: Logger
   /** What else must be well before the region is ready; the database is looked at by the API itself. */
   readonly ready: () => Promise<Readiness>

@@ -1,12 +1,15 @@
 /** The `strongroom` command. */
 import { Command, Option } from 'commander'
 import { DEFAULT_PORT } from './configuration/configuration.ts'
+import { addAccountCommands } from './command/account.ts'
 import type {
   AuditListFlags,
   AuditShowFlags,
   AuditVerifyFlags,
+  ClockFlags,
   DataFlag,
   DoctorFlags,
+  HsmListFlags,
   LogsFlags,
   RegionFlags,
   StatusFlags,
@@ -16,6 +19,10 @@ import { Trouble } from './trouble.ts'
 import { VERSION } from './version.ts'
 
 const DATA = 'data directory (default: $STRONGROOM_DATA, else strongroom in the place for your application data)'
+
+const ALLOW_HSM1 = 'offer hsm1.medium for new clusters, to rehearse the change of a cluster to hsm2m.medium'
+const PACE = 'how long transitions take: instant (default), aws, or a fraction of that, e.g. 0.01'
+const REHEARSAL = 'let "strongroom clock advance" move the clock that retention and other long times follow'
 
 const program = new Command('strongroom')
   .description(
@@ -34,7 +41,10 @@ program
   .option('--listen <address>', 'address of the endpoint (default: 127.0.0.1; another needs access keys of your own)')
   .option('--regions <names>', 'regions, by commas (default: those that the data directory has, else us-east-1)')
   .option('--config <file>', 'configuration (default: strongroom.json in the data directory)')
+  .option('--pace <pace>', PACE)
+  .option('--rehearsal', REHEARSAL)
   .option('--ephemeral', 'keep nothing: a data directory that is removed at the end')
+  .option('--allow-hsm1', ALLOW_HSM1)
   .option('--detach', 'return when it is ready; "strongroom down" ends it')
   .addHelpText('after', '\nA PostgreSQL server of your own: STRONGROOM_DATABASE_URL=postgres://user:password@host/name')
   .action(async (flags: UpFlags) => (await import('./command/up.ts')).up(flags))
@@ -61,6 +71,27 @@ program
   .option('-n, --lines <n>', 'how many of the last lines of each', '100')
   .option('--json', 'as it stands in the files')
   .action(async (name: string | undefined, flags: LogsFlags) => (await import('./command/logs.ts')).logs(name, flags))
+
+const clockCommand = program
+  .command('clock')
+  .description('the clock that retention, daily backups and other long times follow')
+
+clockCommand
+  .command('show', { isDefault: true })
+  .description('what time it is in each region, and how far that is ahead')
+  .option('--data <dir>', DATA)
+  .option('--json', 'for programs')
+  .action(async (flags: ClockFlags) => (await import('./command/clock.ts')).showClock(flags))
+
+clockCommand
+  .command('advance')
+  .description('move it ahead in all regions of the data directory, for good; needs a start with --rehearsal')
+  .argument('<duration>', 'e.g. 8d, 36h, 1d12h, 90m')
+  .option('--data <dir>', DATA)
+  .option('--json', 'for programs')
+  .action(async (duration: string, flags: ClockFlags) =>
+    (await import('./command/clock.ts')).advanceClock(duration, flags),
+  )
 
 program
   .command('doctor')
@@ -104,6 +135,23 @@ audit
     (await import('./command/audit.ts')).auditVerify(files, flags),
   )
 
+const hsm = program.command('hsm').description('the HSMs of a data directory')
+
+hsm
+  .command('list')
+  .description('HSMs, whether they run, and where they listen')
+  .option('--data <dir>', DATA)
+  .option('--json', 'for programs')
+  .action(async (flags: HsmListFlags) => (await import('./command/hsm.ts')).listHsms(flags))
+
+hsm
+  .command('tamper')
+  .description('trip the tamper response of an HSM: its keys are destroyed at once, and the service replaces it')
+  .argument('<hsm-id>')
+  .option('--data <dir>', DATA)
+  .addHelpText('after', '\nOf the only HSM of a cluster, what was written since the newest backup is lost for good.')
+  .action(async (id: string, flags: DataFlag) => (await import('./command/hsm.ts')).tamper(id, flags))
+
 program
   .command('region')
   .description('run one region, or a part of it, in this process, on a PostgreSQL server of your own')
@@ -112,10 +160,15 @@ program
   .option('--port <n>', 'port of the API')
   .option('--listen <address>', 'address of the API')
   .option('--config <file>', 'configuration')
+  .option('--pace <pace>', PACE)
+  .option('--rehearsal', REHEARSAL)
   .option('--peer-port <n>', 'port for other regions (default: any free one)')
+  .option('--allow-hsm1', ALLOW_HSM1)
   .addOption(new Option('--roles <names>', 'api, jobs or both, by commas').default('api,jobs'))
   .addHelpText('after', '\nNeeds STRONGROOM_DATABASE_URL, or databaseUrl in the configuration.')
   .action(async (flags: RegionFlags) => (await import('./command/region.ts')).region(flags))
+
+addAccountCommands(program)
 
 process.stdout.on('error', () => undefined)
 process.stderr.on('error', () => undefined)

@@ -29,6 +29,8 @@ import type {
   SubnetId,
   VpcId,
 } from '../provider-schema/ids.ts'
+import type { HsmTypeMigration } from '../provider-schema/hsm-type-migration.ts'
+import type { Directory } from '../provider-schema/identity.ts'
 import type { ClusterMode, HsmType, NetworkType } from '../provider-schema/limits.ts'
 import {
   BACKUP_STATES,
@@ -49,11 +51,13 @@ const stateIn = (column: string, states: readonly string[]) =>
   sql.raw(`${column} in (${states.map((state) => `'${state}'`).join(', ')})`)
 
 /**
- * Progress of the transition that a row is in: the step to run next (null: the first), and until when it may
- * take. All null when the row rests.
+ * Progress of the transition that a row is in: the step to run next (null: the first), how long it waits before it goes
+ * on, and until when it may take. All null when the row rests.
  */
 const progress = {
   step: text('step'),
+  /** Real time before which nothing is done: the pace that the operator asked for. Null: not decided yet. */
+  notBefore: instant('not_before'),
   deadline: instant('deadline'),
   /** What went wrong in the last attempt of the step, for the log and for StateMessage at the deadline. */
   stepError: text('step_error'),
@@ -85,6 +89,10 @@ export const clusters = pgTable(
     tags: jsonb('tags').$type<Record<string, string>>().notNull().default({}),
     /** Number of the newest signed list of members; rises whenever an HSM joins or leaves. */
     membershipEpoch: integer('membership_epoch').notNull().default(0),
+    /** Until when the change of the HSM type can be taken back; null when there is none. */
+    hsmTypeRollbackExpiration: instant('hsm_type_rollback_expiration'),
+    /** The last change of the HSM type, as long as it can be taken back, and how far it is. */
+    migration: jsonb('migration').$type<HsmTypeMigration>(),
     createdAt: instant('created_at').notNull(),
     deletedAt: instant('deleted_at'),
   },
@@ -110,6 +118,8 @@ export const hsms = pgTable(
     eniId: text('eni_id').$type<EniId>().notNull(),
     /** The address the API shows: the one that was asked for, else the one it listens on. */
     eniIp: text('eni_ip').notNull(),
+    /** Of a DUALSTACK cluster: shown, and nothing listens there. */
+    eniIpV6: text('eni_ip_v6'),
     /** The address the process binds. */
     listenIp: text('listen_ip').notNull(),
     state: text('state').$type<HsmState>().notNull(),
@@ -120,6 +130,8 @@ export const hsms = pgTable(
     member: boolean('member').notNull().default(false),
     /** The backup that the present transition makes or restores. */
     backupId: text('backup_id').$type<BackupId>(),
+    /** The HSM whose place (ENI, address, zone) it takes; null once it has taken it. */
+    replaces: text('replaces').$type<HsmId>(),
     createdAt: instant('created_at').notNull(),
     deletedAt: instant('deleted_at'),
   },
@@ -151,7 +163,7 @@ export const backups = pgTable(
     neverExpires: boolean('never_expires').notNull().default(false),
     createdAt: instant('created_at').notNull(),
     copiedAt: instant('copied_at'),
-    /** When it will be gone for good; set in PENDING_DELETION only. */
+    /** When it will be, or was, gone for good: set in PENDING_DELETION, and kept in DELETED. */
     deleteAt: instant('delete_at'),
     sourceRegion: text('source_region'),
     sourceBackup: text('source_backup').$type<BackupId>(),
@@ -165,13 +177,23 @@ export const backups = pgTable(
     clusterCertificate: text('cluster_certificate'),
     trustAnchor: text('trust_anchor'),
     tags: jsonb('tags').$type<Record<string, string>>().notNull().default({}),
+    /** The document that shares it, as it was put; null: it is not shared. */
+    resourcePolicy: text('resource_policy'),
+    /** Accounts that the document lets see it, so that they find it; whether it holds is asked of the document. */
+    sharedWith: text('shared_with').array().$type<AccountId[]>().notNull().default([]),
   },
   (table) => [
     check('backups_state', stateIn('state', BACKUP_STATES)),
     index('backups_by_account').on(table.account, table.createdAt, table.id),
     index('backups_by_cluster').on(table.clusterId, table.createdAt),
     uniqueIndex('backups_copy_id').on(table.copyId),
+    index('backups_shared')
+      .using('gin', table.sharedWith)
+      .where(sql`${table.resourcePolicy} is not null`),
     index('backups_in_transition').on(table.state).where(stateIn('state', TRANSITIONAL_STATES.backup)),
+    index('backups_to_remove')
+      .on(table.deleteAt)
+      .where(sql`${table.deleteAt} is not null and ${table.size} is not null`),
   ],
 )
 
@@ -199,6 +221,24 @@ export const copies = pgTable(
   ],
 )
 
+/**
+ * Accounts, users, roles, their access keys and policies: one document in one row, the same in every region. It is small,
+ * is read and replaced as a whole, and secrets in it are sealed with a key that is not in any database.
+ */
+export const identity = pgTable(
+  'identity',
+  {
+    id: integer('id').primaryKey().default(1),
+    /** Rises with every change; of two regions that differ, the higher one is right. */
+    revision: bigint('revision', { mode: 'number' }).notNull(),
+    /** Random, of the change: two regions with the same stamp hold the same. */
+    stamp: text('stamp').notNull(),
+    directory: jsonb('directory').$type<Directory>().notNull(),
+    changedAt: instant('changed_at').notNull(),
+  },
+  (table) => [check('identity_one_row', sql`${table.id} = 1`)],
+)
+
 /** Where a subnet lies: configured, or assigned when it was first named, and kept. */
 export const subnets = pgTable('subnets', {
   id: text('id').$type<SubnetId>().primaryKey(),
@@ -208,6 +248,20 @@ export const subnets = pgTable('subnets', {
   /** IPv4 prefix, where it is known. */
   cidr: text('cidr'),
 })
+
+/** By how much the service clock of the region is ahead of real time: one row, or none while it is not. */
+export const serviceClock = pgTable(
+  'service_clock',
+  {
+    id: integer('id').primaryKey().default(1),
+    /** Milliseconds. */
+    ahead: bigint('ahead', { mode: 'number' }).notNull(),
+  },
+  (table) => [
+    check('service_clock_once', sql`${table.id} = 1`),
+    check('service_clock_forward', sql`${table.ahead} >= 0`),
+  ],
+)
 
 /** Machines that run HSM processes. */
 export const hosts = pgTable('hosts', {

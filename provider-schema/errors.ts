@@ -16,12 +16,16 @@ export const ERRORS = {
   IncompleteSignatureException: { status: 400, fault: 'client' },
   InvalidSignatureException: { status: 400, fault: 'client' },
   MissingAuthenticationTokenException: { status: 400, fault: 'client' },
+  ExpiredTokenException: { status: 400, fault: 'client' },
   UnrecognizedClientException: { status: 400, fault: 'client' },
   RequestExpired: { status: 400, fault: 'client' },
   UnknownOperationException: { status: 400, fault: 'client' },
   SerializationException: { status: 400, fault: 'client' },
   RequestEntityTooLargeException: { status: 413, fault: 'client' },
   ThrottlingException: { status: 400, fault: 'client' },
+  /** Of STS. */
+  ValidationException: { status: 400, fault: 'client' },
+  MalformedPolicyDocumentException: { status: 400, fault: 'client' },
   ServiceUnavailableException: { status: 503, fault: 'server' },
 } as const satisfies Record<string, { status: number; fault: 'client' | 'server' }>
 

@@ -30,8 +30,12 @@ export const jobs = {
   deleteCluster: job('delete-cluster', ofCluster, (p) => p.clusterId),
   launchHsm: job('launch-hsm', ofHsm, (p) => p.hsmId),
   deleteHsm: job('delete-hsm', ofHsm, (p) => p.hsmId),
+  migrateHsmType: job('migrate-hsm-type', ofCluster, (p) => p.clusterId),
+  rollBackHsmType: job('roll-back-hsm-type', ofCluster, (p) => p.clusterId),
   takeBackup: job('take-backup', ofBackup, (p) => p.backupId),
   copyBackup: job('copy-backup', ofCopy, (p) => p.copyId),
+  /** What time brings about: retention, removal, daily backups. */
+  housekeeping: job('housekeeping', z.object({}), () => 'region'),
 } as const
 
 export type JobName = (typeof jobs)[keyof typeof jobs]['name']

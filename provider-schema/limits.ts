@@ -3,14 +3,23 @@ export const LIMITS = {
   clustersPerAccount: 4,
   hsmsPerAccount: 6,
   hsmsPerCluster: 28,
+  /** One less than a cluster may have: AWS's precondition of a change of the HSM type (§2.4). */
+  hsmsPerMigration: 27,
   tagsPerResource: 50,
   retentionDays: { min: 7, max: 379, default: 90 },
+  /** Days from DeleteBackup, or the end of a backup's retention, until it is gone for good. */
+  pendingDeletionDays: 7,
+  /** Hours for which a deleted cluster can still be asked for. */
+  deletedClusterHours: 24,
   /** Bytes of an API request body; a larger one is refused unread. */
   requestBody: 1024 * 1024,
 } as const
 
 export const HSM_TYPES = ['hsm1.medium', 'hsm2m.medium'] as const
 export type HsmType = (typeof HSM_TYPES)[number]
+
+/** For how long after its start a change of the HSM type can be taken back (control-plane §2.4). */
+export const ROLLBACK_HOURS = 24
 
 export const CLUSTER_MODES = ['FIPS', 'NON_FIPS'] as const
 export type ClusterMode = (typeof CLUSTER_MODES)[number]

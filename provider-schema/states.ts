@@ -51,8 +51,9 @@ export const CLUSTER_TRANSITIONS = {
 
 export const HSM_TRANSITIONS = {
   CREATE_IN_PROGRESS: ['ACTIVE', 'DEGRADED', 'DELETE_IN_PROGRESS'],
-  ACTIVE: ['DEGRADED', 'DELETE_IN_PROGRESS'],
-  DEGRADED: ['ACTIVE', 'DELETE_IN_PROGRESS'],
+  // At once DELETED: another HSM takes its place, in a swap of the HSM type or because it was lost.
+  ACTIVE: ['DEGRADED', 'DELETE_IN_PROGRESS', 'DELETED'],
+  DEGRADED: ['ACTIVE', 'DELETE_IN_PROGRESS', 'DELETED'],
   DELETE_IN_PROGRESS: ['DELETED', 'DEGRADED'],
   DELETED: [],
 } as const satisfies Transitions<HsmState>

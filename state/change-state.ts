@@ -41,7 +41,7 @@ export interface RowOf {
 }
 /** Columns that may be set together with the state. */
 export type Extra<K extends Kind> = Partial<
-  Omit<RowOf[K], 'id' | 'state' | 'step' | 'deadline' | 'stepError' | 'stateMessage'>
+  Omit<RowOf[K], 'id' | 'state' | 'step' | 'notBefore' | 'deadline' | 'stepError' | 'stateMessage'>
 >
 
 /**
@@ -82,6 +82,7 @@ export async function changeState<K extends Kind>(
       ...(hasMessage ? { stateMessage: change.message?.slice(0, 300) ?? null } : {}),
       state: change.to as ClusterState,
       step: null,
+      notBefore: null,
       stepError: null,
       deadline: deadlineOf(kind, change.to),
     })
@@ -118,6 +119,37 @@ export async function recordStep<K extends Kind>(
       ),
     )
   return (result.rowCount ?? 0) > 0
+}
+
+/**
+ * Has a transition wait before the step it stands at; its time begins only then. Gives until when, in real time: what
+ * stands in the row, also when another worker decided first; undefined when the row has left the state or the step.
+ */
+export async function rest<K extends Kind>(
+  db: Sql,
+  kind: K,
+  id: RowOf[K]['id'],
+  at: { state: StateOf[K]; step: string | null },
+  ms: number,
+): Promise<Date | undefined> {
+  const columns = KINDS[kind].table as typeof clusters
+  const until = sql<Date>`now() + make_interval(secs => ${ms / 1000})`
+  const rows = await db
+    .update(columns)
+    .set({
+      notBefore: sql<Date>`coalesce(${columns.notBefore}, ${until})`,
+      deadline: sql<Date>`case when ${columns.notBefore} is null
+        then ${until} + make_interval(secs => ${TRANSITION_SECONDS[kind]}) else ${columns.deadline} end`,
+    })
+    .where(
+      and(
+        eq(columns.id, id as RowOf['cluster']['id']),
+        eq(columns.state, at.state as ClusterState),
+        sql`${columns.step} is not distinct from ${at.step}`,
+      ),
+    )
+    .returning({ notBefore: columns.notBefore })
+  return rows[0]?.notBefore ?? undefined
 }
 
 /** The row as it is now. */

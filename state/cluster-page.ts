@@ -45,12 +45,22 @@ export type ShownCluster = Pick<
   | 'clusterCertificate'
   | 'tags'
   | 'createdAt'
+  | 'hsmTypeRollbackExpiration'
 >
 
 /** An HSM as far as it is shown. */
 export type ShownHsm = Pick<
   Hsm,
-  'id' | 'clusterId' | 'hsmType' | 'availabilityZone' | 'subnetId' | 'eniId' | 'eniIp' | 'state' | 'stateMessage'
+  | 'id'
+  | 'clusterId'
+  | 'hsmType'
+  | 'availabilityZone'
+  | 'subnetId'
+  | 'eniId'
+  | 'eniIp'
+  | 'eniIpV6'
+  | 'state'
+  | 'stateMessage'
 >
 
 export interface ClusterWithHsms {
@@ -60,7 +70,10 @@ export interface ClusterWithHsms {
 }
 
 /** Epoch milliseconds instead of a timestamp: parsing a date's text costs more than all the rest of a row. */
-type ClusterRow = Omit<ShownCluster, 'createdAt'> & { readonly createdAt: number }
+type ClusterRow = Omit<ShownCluster, 'createdAt' | 'hsmTypeRollbackExpiration'> & {
+  readonly createdAt: number
+  readonly rollbackExpiration: number | null
+}
 
 const PAGE = `
   select id, hsm_type as "hsmType", mode, network_type as "networkType", state, state_message as "stateMessage",
@@ -68,7 +81,8 @@ const PAGE = `
     retention_days as "retentionDays", source_backup_id as "sourceBackupId", cluster_csr as "clusterCsr",
     hsm_certificate as "hsmCertificate", aws_hardware_certificate as "awsHardwareCertificate",
     manufacturer_hardware_certificate as "manufacturerHardwareCertificate",
-    cluster_certificate as "clusterCertificate", tags, extract(epoch from created_at)::float8 * 1000 as "createdAt"
+    cluster_certificate as "clusterCertificate", tags, extract(epoch from created_at)::float8 * 1000 as "createdAt",
+    extract(epoch from hsm_type_rollback_expiration)::float8 * 1000 as "rollbackExpiration"
   from clusters
   where account = $1
     and ($2::text is null or id > $2)
@@ -82,7 +96,7 @@ const PAGE = `
 
 const THEIR_HSMS = `
   select id, cluster_id as "clusterId", hsm_type as "hsmType", availability_zone as "availabilityZone",
-    subnet_id as "subnetId", eni_id as "eniId", eni_ip as "eniIp", state, state_message as "stateMessage"
+    subnet_id as "subnetId", eni_id as "eniId", eni_ip as "eniIp", eni_ip_v6 as "eniIpV6", state, state_message as "stateMessage"
   from hsms
   where cluster_id = any($1) and state <> 'DELETED'
   order by created_at, id`
@@ -110,8 +124,12 @@ export async function clusterPage(pool: Pool, query: ClusterQuery): Promise<Clus
     values: [clusters.map((cluster) => cluster.id)],
   })
   const byCluster = Map.groupBy(hsms, (hsm) => hsm.clusterId)
-  return clusters.map((row) => ({
-    cluster: { ...row, createdAt: new Date(row.createdAt) },
+  return clusters.map(({ createdAt, rollbackExpiration, ...row }) => ({
+    cluster: {
+      ...row,
+      createdAt: new Date(createdAt),
+      hsmTypeRollbackExpiration: rollbackExpiration === null ? null : new Date(rollbackExpiration),
+    },
     hsms: byCluster.get(row.id) ?? [],
   }))
 }

@@ -3,6 +3,7 @@ import { and, count, eq, ne, sql } from 'drizzle-orm'
 import { clusters } from '../migrations/schema.ts'
 import { notFound } from '../provider-schema/errors.ts'
 import type { AccountId, ClusterId } from '../provider-schema/ids.ts'
+import { clustersToBackUp } from './backup-content.ts'
 import { changeState, deadlineOf, findRow, type Change } from './change-state.ts'
 import type { Sql } from './database.ts'
 
@@ -57,6 +58,9 @@ export const clustersIn = (db: Sql) => ({
     if (!row) throw notFound('Cluster', id)
     return row.epoch
   },
+
+  /** ACTIVE clusters that are due for their daily backup: see backup-content.ts. */
+  toBackUp: (now: Date) => clustersToBackUp(db, now),
 
   /** Clusters of an account that count against its quota. */
   countOf: async (account: AccountId): Promise<number> => {

@@ -11,6 +11,7 @@ import { copiesIn } from './copies.ts'
 import { enqueueIn } from './enqueue.ts'
 import { hostsIn } from './hosts.ts'
 import { hsmsIn } from './hsms.ts'
+import { identityIn } from './identity.ts'
 import { subnetsIn } from './subnets.ts'
 
 /** A pool or a transaction on it. */
@@ -35,6 +36,7 @@ export interface Access {
   readonly copies: ReturnType<typeof copiesIn>
   readonly subnets: ReturnType<typeof subnetsIn>
   readonly hosts: ReturnType<typeof hostsIn>
+  readonly identity: ReturnType<typeof identityIn>
   readonly audit: ReturnType<typeof auditIn>
   readonly enqueue: ReturnType<typeof enqueueIn>
 }
@@ -48,6 +50,7 @@ function accessTo(sql: Sql): Access {
     copies: copiesIn(sql),
     subnets: subnetsIn(sql),
     hosts: hostsIn(sql),
+    identity: identityIn(sql),
     audit: auditIn(sql),
     enqueue: enqueueIn(sql),
   }

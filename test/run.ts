@@ -98,6 +98,6 @@ function where(test: Result): string {
 
 /** Installs what some tests need and this machine lacks, where that is possible; the tests skip with a reason otherwise. */
 function setUp(): void {
-  if (['openssl', 'curl', 'aws'].every((tool) => !spawnSync(tool, ['--version']).error)) return
+  if (['openssl', 'curl', 'aws', 'ip'].every((tool) => !spawnSync(tool, ['--version']).error)) return
   spawnSync('sh', [fileURLToPath(new URL('./setup.sh', import.meta.url))], { stdio: 'inherit' })
 }

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the programs that tests drive Strongroom with, where this machine lacks them and we may install: openssl, curl,
-# and the AWS CLI, without which its tests are skipped. Never fails: what is still missing, the tests say.
+# the AWS CLI and iproute2, without which their tests are skipped. Never fails: what is still missing, the tests say.
 missing=
-for tool in openssl curl aws; do
+for tool in openssl curl aws ip; do
   command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
 done
 [ -n "$missing" ] || exit 0
@@ -13,7 +13,7 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq >/dev/null 2>&1
 for tool in $missing; do
-  case $tool in aws) package=awscli ;; *) package=$tool ;; esac
+  case $tool in aws) package=awscli ;; ip) package=iproute2 ;; *) package=$tool ;; esac
   apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>&1 || echo "could not be installed: $package" >&2
 done
 exit 0

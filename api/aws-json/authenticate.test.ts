@@ -8,7 +8,7 @@ import { basicFormat } from './authenticate.ts'
 let api: TestApi
 let clock = new Date('2026-03-04T05:06:07Z')
 before(async () => {
-  api = await testApi({ clock: () => clock })
+  api = await testApi({ realClock: () => clock })
 })
 after(() => api.close())
 

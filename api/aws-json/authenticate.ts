@@ -54,10 +54,13 @@ export async function claim(head: IncomingHead, expected: Expected, identity: Id
   requireSigned(head, signedHeaders)
   requireCurrent(timestamp, expected.now)
   requireScope(scope, terminator, timestamp, expected)
-  const accessKey = await identity.find(accessKeyId)
-  // Temporary credentials are not issued here, so whatever token is sent belongs to nobody.
-  if (!accessKey || head.header('x-amz-security-token')) {
+  const accessKey = await identity.find(accessKeyId, single(head, 'x-amz-security-token'))
+  if (!accessKey) {
     throw new ServiceError('UnrecognizedClientException', 'The security token included in the request is invalid.')
+  }
+  const { session } = accessKey.principal
+  if (session && session.expiresAt <= expected.now) {
+    throw new ServiceError('ExpiredTokenException', 'The security token included in the request is expired')
   }
   return { accessKeyId, accessKey, scope, timestamp, signedHeaders, signature }
 }

@@ -16,16 +16,26 @@ const MOST_REPEATED = 128
 
 /** Gives the input as the shape has it; members that the shape does not name are left out. */
 export function validate<Shape extends z.ZodType>(shape: Shape, request: unknown): z.output<Shape> {
+  return wellTyped(shape, request)()
+}
+
+/**
+ * The first half: throws a SerializationException for a value of the wrong JSON type. The function that it gives is the
+ * second: it gives the input, or throws what the constraints refuse. IAM is asked between the two (reference §1.4).
+ */
+export function wellTyped<Shape extends z.ZodType>(shape: Shape, request: unknown): () => z.output<Shape> {
   const result = shape.safeParse(request)
-  if (result.success) return result.data
+  if (result.success) return () => result.data
   const { issues } = result.error
   for (const issue of issues) {
     const wanted = wrongType(issue, valueAt(request, issue.path))
     if (wanted) throw new ServiceError('SerializationException', `'${nameOf(issue.path)}' must be ${wanted}.`)
   }
-  const shown = issues.slice(0, MOST_SPELT_OUT).map((issue) => describe(issue, request))
-  const count = `${issues.length} validation error${issues.length === 1 ? '' : 's'} detected: `
-  throw invalidRequest(count + shown.join('; '))
+  return () => {
+    const shown = issues.slice(0, MOST_SPELT_OUT).map((issue) => describe(issue, request))
+    const count = `${issues.length} validation error${issues.length === 1 ? '' : 's'} detected: `
+    throw invalidRequest(count + shown.join('; '))
+  }
 }
 
 /** What should have been there, when a value of another JSON type was; a missing value is not of a wrong type. */

@@ -138,7 +138,7 @@ test('refuses a backup that cannot be restored here', async () => {
   await refused(api, 'CreateCluster', from(gone), missing, /not found/)
   await refused(api, 'CreateCluster', from(foreign), missing, /not found/)
   const foreignArn = `arn:aws:cloudhsm:us-east-1:${OTHER_ACCOUNT}:backup/${foreign}`
-  await refused(api, 'CreateCluster', from(foreignArn), missing, /not found/)
+  await refused(api, 'CreateCluster', from(foreignArn), 'AccessDeniedException', /no resource-based policy allows/)
   await refused(api, 'CreateCluster', from(unready), INVALID, /must be READY/)
   await refused(api, 'CreateCluster', from(ready, { Mode: 'NON_FIPS' }), INVALID, /FIPS mode, not NON_FIPS/)
   const elsewhere = `arn:aws:cloudhsm:eu-west-1:000000000000:backup/${ready}`

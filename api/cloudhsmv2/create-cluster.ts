@@ -1,20 +1,22 @@
 /** CreateCluster: asks for a cluster. Asynchronous: it appears as CREATE_IN_PROGRESS, without HSMs. */
-import { invalidRequest, notFound } from '../../provider-schema/errors.ts'
-import { backupIdOf, newClusterId, newSecurityGroupId } from '../../provider-schema/ids.ts'
+import { invalidRequest } from '../../provider-schema/errors.ts'
+import { backupIdOf, newClusterId, newSecurityGroupId, type AccountId } from '../../provider-schema/ids.ts'
 import { jobs } from '../../provider-schema/jobs.ts'
 import { LIMITS, type ClusterMode, type HsmType } from '../../provider-schema/limits.ts'
 import type { Backup } from '../../state/backups.ts'
 import type { Access } from '../../state/database.ts'
 import type { Caller } from '../caller.ts'
-import type { ApiPorts } from '../ports.ts'
+import { quotasOf, type ApiPorts } from '../ports.ts'
 import { operation } from './operation.ts'
 import { presentNewCluster } from './present.ts'
+import { retentionDaysOf } from './retention.ts'
 import { placeSubnets } from './subnets.ts'
 import { tagsOf } from './tags.ts'
 
 export const createCluster = operation('CreateCluster', async ({ input, caller, tx, ports, now, audit }) => {
   const tags = tagsOf(input.TagList ?? [])
-  const retentionDays = daysOf(input.BackupRetentionPolicy?.Value)
+  const days = input.BackupRetentionPolicy?.Value
+  const retentionDays = days === undefined ? LIMITS.retentionDays.default : retentionDaysOf(days)
   await tx.accounts.lock(caller.account)
   const source =
     input.SourceBackupId === undefined ? undefined : await sourceOf(input.SourceBackupId, tx, caller, ports)
@@ -44,28 +46,19 @@ export const createCluster = operation('CreateCluster', async ({ input, caller, 
   return { Cluster: presentNewCluster(cluster) }
 })
 
-function daysOf(value: string | undefined): number {
-  const { min, max, default: usual } = LIMITS.retentionDays
-  if (value === undefined) return usual
-  const days = Number(value)
-  if (days < min || days > max) {
-    throw invalidRequest(`The backup retention period must be between ${min} and ${max} days, not ${days}.`)
-  }
-  return days
-}
-
 /** The backup to make the cluster from. Held until the transaction ends: nobody deletes it meanwhile. */
 async function sourceOf(idOrArn: string, tx: Access, caller: Caller, ports: ApiPorts): Promise<Backup> {
   const id = backupIdOf(idOrArn)
+  let owner = caller.account
   if (idOrArn.startsWith('arn:')) {
     const [, , , region, account] = idOrArn.split(':')
     if (region !== ports.region) {
       throw invalidRequest(`The backup ${id} is in ${region ?? 'another region'}: copy it to ${ports.region} first.`)
     }
-    // Nobody can share a backup yet.
-    if (account !== caller.account) throw notFound('Backup', idOrArn)
+    // Of another account: IAM, asked before, has seen that it is shared with the caller.
+    owner = account as AccountId
   }
-  const backup = await tx.backups.forUpdate(caller.account, id)
+  const backup = await tx.backups.forUpdate(owner, id)
   if (backup.state !== 'READY') throw invalidRequest(`The backup ${id} is ${backup.state}; it must be READY.`)
   return backup
 }
@@ -92,7 +85,8 @@ function modeFor(hsmType: HsmType, wanted: ClusterMode | undefined, source: Back
   return mode
 }
 
-async function requireRoomForCluster(tx: Access, { account }: Caller, { limits }: ApiPorts): Promise<void> {
+async function requireRoomForCluster(tx: Access, { account }: Caller, ports: ApiPorts): Promise<void> {
+  const limits = quotasOf(account, ports)
   if ((await tx.clusters.countOf(account)) >= limits.clustersPerAccount) {
     throw invalidRequest(
       `This account has the most clusters that it may have in this region: ${limits.clustersPerAccount}.`,

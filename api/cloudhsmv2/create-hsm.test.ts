@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
+import { isIPv6 } from 'node:net'
 import { after, before, test } from 'node:test'
+import { z } from 'zod'
+import { createCluster } from '../../provider-schema/operations/create-cluster.ts'
 import { createHsm } from '../../provider-schema/operations/create-hsm.ts'
+import { describeClusters } from '../../provider-schema/operations/describe-clusters.ts'
 import type { SubnetId, VpcId } from '../../provider-schema/ids.ts'
 import { CLUSTER_STATES } from '../../provider-schema/states.ts'
-import { testApi, type TestApi } from '../testing/api.ts'
+import { OTHER_ACCOUNT, testApi, type TestApi } from '../testing/api.ts'
 import { clusterIn, hsmIn, jobKeys, refused, setClusterState, SUBNETS, trail } from '../testing/fixtures.ts'
 
 let api: TestApi
@@ -14,6 +18,7 @@ after(() => api.close())
 
 const INVALID = 'CloudHsmInvalidRequestException'
 const ZONE = 'us-east-1a'
+const createClusters = z.array(createCluster.output)
 
 test('the first HSM shows its network interface from the answer on', async () => {
   const ClusterId = await clusterIn(api, 'UNINITIALIZED')
@@ -158,4 +163,54 @@ test('an unknown cluster, or that of another account, is not found', async () =>
   const hsm = { ClusterId, AvailabilityZone: ZONE }
   const other = await api.refusal('CreateHsm', hsm, { accessKeyId: 'other', secret: 'other' })
   assert.equal(other.code, 'CloudHsmResourceNotFoundException')
+})
+
+test('an HSM of a DUALSTACK cluster shows an IPv6 address from the answer on, of the same network as its neighbours', async () => {
+  const ClusterId = await clusterIn(api, 'ACTIVE', { NetworkType: 'DUALSTACK' })
+  const make = async (AvailabilityZone: string) =>
+    createHsm.output.parse(await api.ask('CreateHsm', { ClusterId, AvailabilityZone })).Hsm
+  const made = [await make(ZONE), await make(ZONE), await make('us-east-1b')]
+  const addresses = made.map((hsm) => hsm.EniIpV6 ?? '')
+  for (const address of addresses) {
+    assert.ok(isIPv6(address), address)
+    assert.match(address, /^fd/)
+  }
+  const network = (address: string | undefined) => address?.split(':').slice(0, 4).join(':')
+  assert.equal(network(addresses[0]), network(addresses[1]))
+  assert.notEqual(network(addresses[0]), network(addresses[2]))
+  assert.equal(new Set(addresses).size, 3)
+  const { Clusters } = describeClusters.output.parse(
+    await api.ask('DescribeClusters', { Filters: { clusterIds: [ClusterId] } }),
+  )
+  assert.deepEqual(
+    Clusters[0]?.Hsms.map((hsm) => hsm.EniIpV6),
+    addresses,
+  )
+})
+
+test('an account may have quotas of its own, more or less than the others', async () => {
+  const limits = {
+    ...{ clustersPerAccount: 1, hsmsPerAccount: 1, hsmsPerCluster: 28 },
+    accounts: { [OTHER_ACCOUNT]: { clustersPerAccount: 2, hsmsPerAccount: 2 } },
+  }
+  const few = await testApi({ limits })
+  try {
+    for (const [as, allowed] of [
+      [{}, 1],
+      [{ accessKeyId: 'other', secret: 'other' }, 2],
+    ] as const) {
+      const SubnetIds = [`subnet-0a0a0a0${allowed}`]
+      const create = () => few.call('CreateCluster', { HsmType: 'hsm2m.medium', SubnetIds }, as)
+      const made = await Promise.all(Array.from({ length: 4 }, create))
+      assert.equal(made.filter((reply) => reply.status === 200).length, allowed)
+      await few.database.pool.query("update clusters set state = 'ACTIVE'")
+      const [cluster] = createClusters.parse(made.map((reply) => reply.body).filter((body) => 'Cluster' in body))
+      const ClusterId = cluster?.Cluster.ClusterId
+      const add = () => few.call('CreateHsm', { ClusterId, AvailabilityZone: ZONE }, as)
+      const added = await Promise.all(Array.from({ length: 4 }, add))
+      assert.equal(added.filter((reply) => reply.status === 200).length, allowed)
+    }
+  } finally {
+    await few.close()
+  }
 })

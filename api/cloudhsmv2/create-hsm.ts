@@ -6,8 +6,9 @@ import type { Cluster } from '../../state/clusters.ts'
 import type { Access } from '../../state/database.ts'
 import type { Hsm } from '../../state/hsms.ts'
 import type { Caller } from '../caller.ts'
-import type { ApiPorts } from '../ports.ts'
+import { quotasOf, type ApiPorts } from '../ports.ts'
 import { isUnicast, isWithin } from './ipv4.ts'
+import { newIpV6 } from './ipv6.ts'
 import { operation } from './operation.ts'
 import { presentHsm } from './present.ts'
 
@@ -30,6 +31,7 @@ export const createHsm = operation('CreateHsm', async ({ input, caller, tx, port
     subnetId,
     eniId: newEniId(),
     eniIp,
+    eniIpV6: cluster.networkType === 'DUALSTACK' ? newIpV6(cluster.vpcId, subnetId) : null,
     listenIp,
     state: 'CREATE_IN_PROGRESS',
     stateMessage: note ?? null,
@@ -85,7 +87,8 @@ async function requireFreeAddress(
   if (taken.has(address)) throw invalidRequest(`The address ${address} is in use.`)
 }
 
-async function requireRoomForHsm(tx: Access, { account }: Caller, present: readonly Hsm[], { limits }: ApiPorts) {
+async function requireRoomForHsm(tx: Access, { account }: Caller, present: readonly Hsm[], ports: ApiPorts) {
+  const limits = quotasOf(account, ports)
   if (present.length >= limits.hsmsPerCluster) {
     throw invalidRequest(`This cluster has the most HSMs that a cluster can have: ${limits.hsmsPerCluster}.`)
   }

@@ -1,10 +1,13 @@
-/** DescribeBackups: the caller's backups, newest first unless asked otherwise, a page at a time. */
+/** DescribeBackups: the caller's backups, or those that others share with it, newest first unless asked otherwise, a page at a time. */
 import { invalidRequest } from '../../provider-schema/errors.ts'
 import { BACKUP_STATES } from '../../provider-schema/states.ts'
+import type { Backup, BackupQuery } from '../../state/backups.ts'
+import type { Access } from '../../state/database.ts'
 import { pageToken, positionIn, type PagedQuery } from '../aws-json/page-token.ts'
+import { maySee } from './authorize.ts'
 import { knownFilters, oneOf } from './filters.ts'
 import { query } from './operation.ts'
-import { presentBackup } from './present.ts'
+import { presentBackup, presentSharedBackup } from './present.ts'
 
 const PAGE = 50
 const FILTERS = ['backupIds', 'sourceBackupIds', 'clusterIds', 'states', 'neverExpires'] as const
@@ -14,33 +17,59 @@ export const describeBackups = query('DescribeBackups', async ({ input, caller, 
   const { backupIds, sourceBackupIds, clusterIds } = filters
   const states = oneOf('states', filters.states, BACKUP_STATES)
   const neverExpires = truth(filters.neverExpires)
-  // Backups become shared by resource policies; nobody has shared one yet.
-  if (input.Shared === true) return { Backups: [] }
+  const shared = input.Shared ?? false
   const ascending = input.SortAscending ?? false
-  const paged: PagedQuery = ['DescribeBackups', caller.account, FILTERS.map((name) => filters[name]), ascending]
+  const paged: PagedQuery = ['DescribeBackups', caller.account, FILTERS.map((name) => filters[name]), ascending, shared]
   const limit = input.MaxResults ?? PAGE
-  const found = await read.backups.page({
+  const query: Omit<BackupQuery, 'after'> = {
     account: caller.account,
+    shared,
     ...(backupIds && { ids: backupIds }),
     ...(sourceBackupIds && { sourceBackupIds }),
     ...(clusterIds && { clusterIds }),
     ...(states && { states }),
     ...(neverExpires !== undefined && { neverExpires }),
     // A copy that failed is DELETED: whoever waits for it by name must see that.
-    exceptDeleted: !backupIds && !sourceBackupIds && !states?.includes('DELETED'),
+    exceptDeleted: shared || (!backupIds && !sourceBackupIds && !states?.includes('DELETED')),
     ascending,
-    ...(input.NextToken !== undefined && { after: parse(positionIn(ports.pageTokenKey, paged, input.NextToken)) }),
     limit: limit + 1,
-  })
+  }
+  const after =
+    input.NextToken === undefined ? undefined : parse(positionIn(ports.pageTokenKey, paged, input.NextToken))
+  const found = shared
+    ? await sharedPage(read, query, after, (backup) => maySee(backup, caller, ports))
+    : await read.backups.page({ ...query, ...(after && { after }) })
   const shown = found.slice(0, limit)
   const last = found.length > limit ? shown.at(-1) : undefined
   return {
-    Backups: shown.map((backup) => presentBackup(backup, ports.region)),
+    Backups: shown.map((backup) => (shared ? presentSharedBackup : presentBackup)(backup, ports.region)),
     ...(last && {
       NextToken: pageToken(ports.pageTokenKey, paged, `${last.createdAt.getTime()} ${last.id}`),
     }),
   }
 })
+
+type Position = NonNullable<BackupQuery['after']>
+
+/**
+ * As many as the query asks for of those that others share and whose policy lets the caller see them now. Rows name the
+ * account already, so that next to nothing is read in vain.
+ */
+async function sharedPage(
+  read: Access,
+  query: Omit<BackupQuery, 'after'>,
+  after: Position | undefined,
+  isVisible: (backup: Backup) => boolean,
+): Promise<Backup[]> {
+  const visible: Backup[] = []
+  let position = after
+  for (;;) {
+    const rows = await read.backups.page({ ...query, ...(position && { after: position }) })
+    visible.push(...rows.filter(isVisible))
+    position = rows.at(-1)
+    if (visible.length >= query.limit || rows.length < query.limit) return visible.slice(0, query.limit)
+  }
+}
 
 function parse(position: string): { createdAt: Date; id: string } {
   const [at = '', id = ''] = position.split(' ')

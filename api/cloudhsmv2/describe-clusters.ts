@@ -1,4 +1,5 @@
 /** DescribeClusters: the caller's clusters in ascending order of id, a page at a time. Never waits for an HSM. */
+import { LIMITS } from '../../provider-schema/limits.ts'
 import { CLUSTER_STATES } from '../../provider-schema/states.ts'
 import { clusterPage } from '../../state/cluster-page.ts'
 import { pageToken, positionIn, type PagedQuery } from '../aws-json/page-token.ts'
@@ -8,7 +9,7 @@ import { presentCluster } from './present.ts'
 
 const PAGE = 25
 /** For this long a deleted cluster can still be asked for: old Terraform versions wait to see DELETED (reference §0). */
-const DELETED_SHOWN_MS = 24 * 60 * 60_000
+const DELETED_SHOWN_MS = LIMITS.deletedClusterHours * 3_600_000
 
 export const describeClusters = query('DescribeClusters', async ({ input, caller, ports }) => {
   const { clusterIds, vpcIds, states } = knownFilters(input.Filters, ['clusterIds', 'vpcIds', 'states'])

@@ -8,10 +8,11 @@ import { OPERATIONS, type OperationName } from '../../provider-schema/operations
 import type { Access } from '../../state/database.ts'
 import { databaseErrorOf } from '../aws-json/failures.ts'
 import type { Handler } from '../aws-json/dispatch.ts'
-import { validate } from '../aws-json/validate.ts'
+import { wellTyped } from '../aws-json/validate.ts'
 import { within } from '../aws-json/within.ts'
 import type { Caller } from '../caller.ts'
 import type { ApiPorts } from '../ports.ts'
+import { authorize } from './authorize.ts'
 
 type Input<Name extends OperationName> = z.output<(typeof OPERATIONS)[Name]['input']>
 type Output<Name extends OperationName> = z.output<(typeof OPERATIONS)[Name]['output']>
@@ -50,8 +51,11 @@ export function query<Name extends OperationName>(
   return {
     name,
     perform: async (request, caller, ports) => {
-      const input = validate(shape, request)
-      return within(ANSWER_MS, () => work({ input, caller, ports, read: ports.database.read }))
+      const validated = wellTyped(shape, request)
+      return within(ANSWER_MS, async () => {
+        await authorize(name, request, caller, ports)
+        return work({ input: validated(), caller, ports, read: ports.database.read })
+      })
     },
   }
 }
@@ -65,8 +69,8 @@ export function operation<Name extends OperationName>(
   return {
     name,
     perform: async (request, caller, ports) => {
-      const input = validate(shape, request)
-      const transaction = (late: AbortSignal) =>
+      const validated = wellTyped(shape, request)
+      const transaction = (input: Input<Name>, late: AbortSignal) =>
         ports.database.transaction(async (tx) => {
           const now = ports.clock()
           const audit = (resource: string) => tx.audit.append(entry(name, resource, caller, now))
@@ -75,7 +79,11 @@ export function operation<Name extends OperationName>(
           late.throwIfAborted()
           return output
         })
-      return within(ANSWER_MS, (late) => withoutCollision(() => transaction(late), late))
+      return within(ANSWER_MS, async (late) => {
+        await authorize(name, request, caller, ports)
+        const input = validated()
+        return withoutCollision(() => transaction(input, late), late)
+      })
     },
   }
 }

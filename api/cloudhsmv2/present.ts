@@ -24,6 +24,9 @@ export function presentNewCluster(cluster: ShownCluster, hsms: readonly ShownHsm
     CreateTimestamp: seconds(cluster.createdAt),
     Hsms: hsms.map(presentHsm),
     HsmType: cluster.hsmType,
+    ...(cluster.hsmTypeRollbackExpiration && {
+      HsmTypeRollbackExpiration: seconds(cluster.hsmTypeRollbackExpiration),
+    }),
     ...(cluster.sourceBackupId && { SourceBackupId: cluster.sourceBackupId }),
     State: cluster.state,
     ...(cluster.stateMessage !== null && { StateMessage: cluster.stateMessage }),
@@ -73,6 +76,7 @@ export function presentHsm(hsm: ShownHsm): HsmShape {
     SubnetId: hsm.subnetId,
     EniId: hsm.eniId,
     EniIp: hsm.eniIp,
+    ...(hsm.eniIpV6 !== null && { EniIpV6: hsm.eniIpV6 }),
     HsmId: hsm.id,
     HsmType: hsm.hsmType,
     State: hsm.state,
@@ -98,6 +102,11 @@ export function presentBackup(backup: Backup, region: string): BackupShape {
     HsmType: backup.hsmType,
     Mode: backup.mode,
   }
+}
+
+/** As a consumer sees it: tags are their owner's. */
+export function presentSharedBackup(backup: Backup, region: string): BackupShape {
+  return { ...presentBackup(backup, region), TagList: [] }
 }
 
 /** In the order of their keys. */

@@ -37,7 +37,7 @@ const REFUSALS: readonly (readonly [string, string, Partial<ToSign>, number, str
   ['an unknown key', WHO, { accessKeyId: 'nobody' }, 403, 'InvalidClientTokenId'],
   ['a wrong secret', WHO, { secret: 'guess' }, 403, 'SignatureDoesNotMatch'],
   ['a signature for another service', WHO, { service: 'cloudhsm' }, 403, 'SignatureDoesNotMatch'],
-  ['another action', 'Action=AssumeRole', {}, 400, 'InvalidAction'],
+  ['another action', 'Action=GetFederationToken', {}, 400, 'InvalidAction'],
   ['no action', '', {}, 400, 'InvalidAction'],
 ]
 for (const [what, body, as, status, code] of REFUSALS) {

@@ -7,19 +7,21 @@ import type { AccountId } from '../../provider-schema/ids.ts'
 import { openDatabase, type Database } from '../../state/database.ts'
 import { freshDatabase } from '../../test/support/database.ts'
 import { createApi } from '../app.ts'
+import { configuredKey } from '../identity/configured.ts'
+import { identities } from '../identity/identities.ts'
+import { identityKey } from '../identity/identity-key.ts'
 import { Secret } from '../identity/secret.ts'
 import type { AccessKey, ApiPorts } from '../ports.ts'
 import { signed, type ToSign } from './signer.ts'
 
 export const ACCOUNT = '000000000000' as AccountId
 export const OTHER_ACCOUNT = '111111111111' as AccountId
+export const TEST_IDENTITY_KEY = identityKey(Buffer.alloc(32, 9))
 
+/** Of the configuration: each may do everything in its account. */
 const KEYS: ReadonlyMap<string, AccessKey> = new Map([
-  ['test', { accountId: ACCOUNT, principalArn: `arn:aws:iam::${ACCOUNT}:user/test`, secret: new Secret('test') }],
-  [
-    'other',
-    { accountId: OTHER_ACCOUNT, principalArn: `arn:aws:iam::${OTHER_ACCOUNT}:root`, secret: new Secret('other') },
-  ],
+  ['test', configuredKey(ACCOUNT, 'test', 'test')],
+  ['other', configuredKey(OTHER_ACCOUNT, 'other', 'other')],
 ])
 
 export interface Reply {
@@ -52,11 +54,12 @@ export async function testApi(overrides: Partial<ApiPorts> = {}): Promise<TestAp
   const fresh = await freshDatabase()
   const database = openDatabase({ url: fresh.url, connections: 5 })
   const log: string[] = []
+  const logger = pino({ level: 'info' }, { write: (line: string) => void log.push(line) })
   let nextAddress = 2
   const ports: ApiPorts = {
     region: 'us-east-1',
     database,
-    identity: { find: (id) => Promise.resolve(KEYS.get(id)) },
+    identity: identities({ configured: KEYS, database, identityKey: TEST_IDENTITY_KEY, log: logger, freshMs: 0 }),
     addresses: {
       choose: (_taken, requested) => {
         const listenIp = `127.77.0.${nextAddress++}`
@@ -72,7 +75,9 @@ export async function testApi(overrides: Partial<ApiPorts> = {}): Promise<TestAp
     pageTokenKey: Buffer.alloc(32, 7),
     limits: { clustersPerAccount: 4, hsmsPerAccount: 6, hsmsPerCluster: 28 },
     clock: () => new Date(),
-    log: pino({ level: 'info' }, { write: (line: string) => void log.push(line) }),
+    realClock: () => new Date(),
+    operator: { key: new Secret('operator key') },
+    log: logger,
     ready: () => Promise.resolve({ ready: true, checks: {} }),
     ...overrides,
   }
@@ -131,7 +136,16 @@ export async function testApi(overrides: Partial<ApiPorts> = {}): Promise<TestAp
   }
 }
 
-const TABLES = ['clusters', 'hsms', 'backups', 'copies', 'subnets', 'audit', 'graphile_worker._private_jobs']
+const TABLES = [
+  'clusters',
+  'hsms',
+  'backups',
+  'copies',
+  'subnets',
+  'identity',
+  'audit',
+  'graphile_worker._private_jobs',
+]
 
 /** All that an operation may change, as text: equal before and after a refusal. */
 async function countRows(database: Database): Promise<string> {

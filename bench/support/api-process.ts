@@ -3,21 +3,26 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
 import { createApi } from '../../api/app.ts'
+import { configuredKey } from '../../api/identity/configured.ts'
+import { identities } from '../../api/identity/identities.ts'
+import { identityKey } from '../../api/identity/identity-key.ts'
 import { Secret } from '../../api/identity/secret.ts'
 import { openDatabase } from '../../state/database.ts'
 import { BENCH_ACCOUNT } from './stored-clusters.ts'
 
-const KEY = {
-  accountId: BENCH_ACCOUNT,
-  principalArn: 'arn:aws:iam::000000000000:user/test',
-  secret: new Secret('test'),
-}
-
 function serve(databaseUrl: string): void {
+  const database = openDatabase({ url: databaseUrl })
+  // The log is written as in production, to nowhere.
+  const log = pino(pino.destination('/dev/null'))
   const api = createApi({
     region: 'us-east-1',
-    database: openDatabase({ url: databaseUrl }),
-    identity: { find: (id) => Promise.resolve(id === 'test' ? KEY : undefined) },
+    database,
+    identity: identities({
+      configured: new Map([['test', configuredKey(BENCH_ACCOUNT, 'test', 'test')]]),
+      database,
+      identityKey: identityKey(Buffer.alloc(32)),
+      log,
+    }),
     addresses: { choose: () => Promise.reject(new Error('nothing is created here')) },
     zones: ['us-east-1a'],
     configuredSubnets: new Map(),
@@ -27,8 +32,9 @@ function serve(databaseUrl: string): void {
     pageTokenKey: Buffer.alloc(32, 1),
     limits: { clustersPerAccount: 4, hsmsPerAccount: 6, hsmsPerCluster: 28 },
     clock: () => new Date(),
-    // The log is written as in production, to nowhere.
-    log: pino(pino.destination('/dev/null')),
+    realClock: () => new Date(),
+    operator: { key: new Secret('none') },
+    log,
     ready: () => Promise.resolve({ ready: true, checks: {} }),
   })
   const server = createServer(api).listen(0, '127.0.0.1', () => {

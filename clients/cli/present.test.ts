@@ -29,6 +29,8 @@ const key: KeyInfo = {
   owner: 'alice',
   sharedWith: ['bob'],
   coverage: 'full',
+  manageQuorum: 2,
+  useQuorum: 1,
   attributes: {
     curve: 'secp256r1',
     'ec-point': '0x04aa',
@@ -48,7 +50,7 @@ test('a key is printed with its attributes in the order of the CLI', () => {
   assert.deepEqual(shown['key-info'], {
     'key-owners': [{ username: 'alice', 'key-coverage': 'full' }],
     'shared-users': [{ username: 'bob', 'key-coverage': 'full' }],
-    'key-quorum-values': { 'manage-key-quorum-value': 0, 'use-key-quorum-value': 0 },
+    'key-quorum-values': { 'manage-key-quorum-value': 2, 'use-key-quorum-value': 1 },
     'cluster-coverage': 'full',
   })
   assert.deepEqual(Object.keys(shown.attributes), [
@@ -96,15 +98,18 @@ test('users are printed once, and what HSMs say differently reads inconsistent',
     username,
     role: 'crypto-user',
     locked: false,
+    mfa: false,
+    quorum: false,
     coverage: 'full',
     ...more,
   })
   const users = presentUsers([
-    [user('admin', { role: 'admin' }), user('alice', { locked: true }), user('new')],
-    [user('admin', { role: 'admin' }), user('alice')],
+    [user('admin', { role: 'admin', mfa: true, quorum: true }), user('alice', { locked: true }), user('new')],
+    [user('admin', { role: 'admin', mfa: true }), user('alice')],
   ])
+  const mfa = [{ strategy: 'token-sign', status: 'enabled' }]
   assert.deepEqual(users, [
-    { username: 'admin', role: 'admin', locked: 'false', mfa: [], quorum: [], 'cluster-coverage': 'full' },
+    { username: 'admin', role: 'admin', locked: 'false', mfa, quorum: 'inconsistent', 'cluster-coverage': 'full' },
     { username: 'alice', role: 'crypto-user', locked: 'inconsistent', mfa: [], quorum: [], 'cluster-coverage': 'full' },
     { username: 'new', role: 'crypto-user', locked: 'false', mfa: [], quorum: [], 'cluster-coverage': 'partial' },
   ])

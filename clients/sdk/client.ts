@@ -6,11 +6,13 @@
  */
 import { createHash } from 'node:crypto'
 import { MAX_MESSAGE_BYTES } from '../../workers/hsm/protocol/client/crypto.ts'
-import type { SignMechanism } from '../../workers/hsm/protocol/mechanisms.ts'
+import { takesDigest, type SignMechanism } from '../../workers/hsm/protocol/mechanisms.ts'
 import { keyCalls, type KeyCalls } from './keys.ts'
 import type { Link, Params, Result, ServerAddress } from './link.ts'
 import { mtlsCalls, type MtlsCalls } from './mtls.ts'
+import { signaturesOf, type SignTokens } from './mfa.ts'
 import { Pool } from './pool.ts'
+import { quorumCalls, type QuorumCalls } from './quorum.ts'
 import { Requests, type FromHsm } from './requests.ts'
 import { Secret } from './secret.ts'
 import { loadTrust, type TrustSource } from './trust.ts'
@@ -76,6 +78,7 @@ export class Client {
   readonly mode: 'FIPS' | 'NON_FIPS'
   readonly users: UserCalls
   readonly keys: KeyCalls
+  readonly quorum: QuorumCalls
   readonly mtls: MtlsCalls
   readonly #pool: Pool
   readonly #requests: Requests
@@ -88,6 +91,7 @@ export class Client {
     this.#requests = new Requests(pool, { retry, requireTwoCopies })
     this.users = userCalls(this.#requests)
     this.keys = keyCalls(this.#requests)
+    this.quorum = quorumCalls(this.#requests)
     this.mtls = mtlsCalls(this.#requests)
   }
 
@@ -116,6 +120,16 @@ export class Client {
   /** Logs in on every HSM. HsmError LoginFailed or UserLocked; ClientError AlreadyLoggedIn. */
   async login({ username, role, password }: UserName & { readonly password: string }): Promise<void> {
     await this.#pool.logIn({ username: username.toLowerCase(), role, password: new Secret(password) })
+  }
+
+  /**
+   * As `login`, for a user with MFA: `sign` is given a token of each connected HSM. HSMs that are connected later do not
+   * take part in the login.
+   */
+  async loginSigned(login: UserName & { readonly password: string; readonly sign: SignTokens }): Promise<void> {
+    const user = { username: login.username.toLowerCase(), role: login.role }
+    const signatures = await signaturesOf(this.#requests, user, login.sign)
+    await this.#pool.logIn({ ...user, password: new Secret(login.password), signatures })
   }
 
   /** Ends the login on every HSM, and with it every session key, and forgets the password. */
@@ -167,7 +181,11 @@ export class Client {
   }
 }
 
+/** As it is where the HSM must see the whole message: it says so when that is too long. */
 function hashedIfLong(mechanism: SignMechanism, data: Uint8Array): { mechanism: SignMechanism; data: Uint8Array } {
-  if (data.length <= MAX_MESSAGE_BYTES || mechanism.dataType === 'digest') return { mechanism, data }
-  return { mechanism: { ...mechanism, dataType: 'digest' }, data: createHash(mechanism.hash).update(data).digest() }
+  if (data.length <= MAX_MESSAGE_BYTES || !takesDigest(mechanism) || mechanism.dataType === 'digest') {
+    return { mechanism, data }
+  }
+  const digest = createHash(mechanism.hash ?? 'sha512').update(data).digest()
+  return { mechanism: { ...mechanism, dataType: 'digest' }, data: digest }
 }

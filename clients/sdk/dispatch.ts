@@ -6,8 +6,14 @@ import { addressOf, BUSY_BACKOFF, BUSY_RETRIES, type Link, type Operation, type 
 import { habitOf } from './operations.ts'
 import type { Pool } from './pool.ts'
 
+/** How long until an HSM that drains is asked again, when there is no other. */
+const DRAINED_LOOK_MS = 200
+
 /** Connections that may break under one request before it is given up: beyond that the request itself is suspect. */
 const MAX_BROKEN = 5
+
+/** Another HSM may answer otherwise: a quorum token, for instance, can be spent on one only. */
+const ELSEWHERE: ReadonlySet<HsmErrorCode> = new Set(['Draining', 'KeyNotFound', 'QuorumRequired'])
 
 export interface DispatchOptions<Op extends Operation = Operation> {
   /** `standard`: throttled requests are tried again, up to three times; `off`: they fail at once (data-plane §6.2). */
@@ -18,7 +24,8 @@ export interface DispatchOptions<Op extends Operation = Operation> {
 
 /**
  * Asks any HSM. What an HSM refuses with comes back as its HsmError, except where another HSM or another moment may
- * answer differently: throttling, a draining HSM, a key that has not reached this HSM yet, a broken connection.
+ * answer differently: throttling, a draining HSM, a key that has not reached this HSM yet, approvals given elsewhere, a
+ * broken connection.
  */
 export async function ask<Op extends Operation>(
   pool: Pool,
@@ -31,10 +38,17 @@ export async function ask<Op extends Operation>(
   let busy = 0
   let broken = 0
   let refusal: HsmError | undefined
+  const end = Date.now() + pool.patienceMs
   for (;;) {
     const fresh = pool.pick(tried, habit.anyone)
     // Every HSM was asked, and at least one of them answered.
-    if (!fresh && refusal && pool.pick(new Set(), habit.anyone)) throw refusal
+    if (!fresh && refusal && pool.pick(new Set(), habit.anyone)) {
+      // A draining HSM is about to go: another may come in its place.
+      if (refusal.code !== 'Draining' || Date.now() > end) throw refusal
+      await pool.changed(DRAINED_LOOK_MS)
+      tried.clear()
+      continue
+    }
     const link = fresh ?? (await pool.wait(habit.anyone))
     try {
       return await link.call(op, params)
@@ -50,7 +64,7 @@ export async function ask<Op extends Operation>(
         continue
       }
       if (broken > 0 && error.code === gone?.code) return gone.result
-      if (error.code !== 'Draining' && error.code !== 'KeyNotFound') throw error
+      if (!ELSEWHERE.has(error.code)) throw error
       refusal = error
       tried.add(link)
     }

@@ -43,6 +43,11 @@ export class Pool {
     return this.#session
   }
 
+  /** How long a request waits while no HSM can take it, in milliseconds. */
+  get patienceMs(): number {
+    return this.#options.unreachableTimeoutMs
+  }
+
   /** Fires when the pool is closed. */
   get signal(): AbortSignal {
     return this.#closing.signal
@@ -285,8 +290,9 @@ function isWanted({ hsmId, attempted, server }: Endpoint, wishes: ReadonlyMap<st
 const sameAddress = (a: ServerAddress, b: ServerAddress) => a.hostname === b.hostname && a.port === b.port
 
 /**
- * Who is to be connected to: every HSM that another one names. An HSM's own word for itself counts only while it is
- * the only one connected, because one that was removed may be the last to hear of it.
+ * Who is to be connected to: every HSM that another one names. An HSM's own word for itself counts only while no other
+ * names any (it is the only one connected, or each is for itself while a change of the HSM type is rolled back), because
+ * one that was removed may be the last to hear of it.
  */
 function wantedMembers(links: readonly Link[]): Map<string, ServerAddress> {
   const wishes = new Map<string, ServerAddress>()
@@ -296,6 +302,6 @@ function wantedMembers(links: readonly Link[]): Map<string, ServerAddress> {
       wishes.set(hsmId, { hostname: address, port: link.server.port })
     }
   }
-  if (links.length === 1) for (const { hello, server } of links) wishes.set(hello.hsmId, server)
+  if (links.length === 1 || wishes.size === 0) for (const { hello, server } of links) wishes.set(hello.hsmId, server)
   return wishes
 }

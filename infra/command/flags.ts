@@ -9,6 +9,9 @@ export interface UpFlags extends DataFlag {
   readonly regions?: string
   readonly config?: string
   readonly ephemeral?: boolean
+  readonly allowHsm1?: boolean
+  readonly pace?: string
+  readonly rehearsal?: boolean
   readonly detach?: boolean
 }
 export interface StatusFlags extends DataFlag {
@@ -17,6 +20,9 @@ export interface StatusFlags extends DataFlag {
 export interface LogsFlags extends DataFlag {
   readonly follow?: boolean
   readonly lines: string
+  readonly json?: boolean
+}
+export interface ClockFlags extends DataFlag {
   readonly json?: boolean
 }
 export interface DoctorFlags extends DataFlag {
@@ -43,5 +49,11 @@ export interface RegionFlags extends DataFlag {
   readonly listen?: string
   readonly config?: string
   readonly peerPort?: string
+  readonly pace?: string
+  readonly rehearsal?: boolean
   readonly roles: string
+  readonly allowHsm1?: boolean
+}
+export interface HsmListFlags extends DataFlag {
+  readonly json?: boolean
 }

@@ -89,7 +89,7 @@ export async function observe(data: string): Promise<Observation> {
   }
 }
 
-async function observeHsms(data: string): Promise<Observed[]> {
+export async function observeHsms(data: string): Promise<Observed[]> {
   const regions = await readdir(join(data, PLACES.regions)).catch(() => [])
   const perRegion = regions.map(async (region) => {
     const { hsms } = regionPlaces(data, region)

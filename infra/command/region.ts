@@ -8,7 +8,7 @@ import { loadConfiguration } from '../configuration/load.ts'
 import { createLog } from '../log/log.ts'
 import { PLACES } from '../places.ts'
 import { startRegion } from '../region/region.ts'
-import { ROLES, type Peers, type RegionSettings } from '../region/settings.ts'
+import { ROLES, sharedSettings, type Peers, type RegionSettings } from '../region/settings.ts'
 import { Trouble } from '../trouble.ts'
 import type { RegionFlags } from './flags.ts'
 
@@ -35,7 +35,7 @@ export async function region(flags: RegionFlags): Promise<void> {
 }
 
 function settingsOf(configuration: Configuration, flags: RegionFlags): RegionSettings {
-  const { accounts, subnets, unknownSubnets, audit, offeredHsmTypes, limits, data } = configuration
+  const { data } = configuration
   const databaseUrl = configuredDatabaseUrl(configuration, flags.region)
   if (databaseUrl === undefined) {
     throw new Trouble('A region that runs alone needs a PostgreSQL server.', {
@@ -46,7 +46,8 @@ function settingsOf(configuration: Configuration, flags: RegionFlags): RegionSet
   if (!roles.success) throw new Trouble(`--roles ${flags.roles}: there are ${ROLES.join(' and ')}.`)
   const peers = peersOf(configuration)
   return {
-    ...{ accounts, subnets, unknownSubnets, audit, offeredHsmTypes, limits, data, databaseUrl, peers },
+    ...sharedSettings(configuration),
+    ...{ data, databaseUrl, peers },
     region: flags.region,
     knownRegions: [...new Set([flags.region, ...Object.keys(peers)])],
     zones: [...zonesOf(configuration, flags.region)],

@@ -19,7 +19,12 @@ export function welcome(configuration: Configuration, { url, postgresPort, ms }:
     ['endpoint', url],
     ['regions', regions.join(', ')],
     // A secret that somebody chose is not printed.
-    ['credentials', areDefault ? 'access key test, secret test, account 000000000000' : keys.join(', ')],
+    [
+      'credentials',
+      areDefault
+        ? 'access key test, secret test, account 000000000000'
+        : keys.join(', ') || 'those that "strongroom account" made',
+    ],
     ['data', ephemeral ? `${data} (removed at the end)` : data],
     ['database', postgresPort === undefined ? 'your PostgreSQL server' : `PostgreSQL, embedded, port ${postgresPort}`],
   ]

@@ -4,10 +4,14 @@
  */
 import { z } from 'zod'
 import { HSM_TYPES, LIMITS } from '../../provider-schema/limits.ts'
+import { RECOVERY } from '../../workers/jobs/recovery.ts'
 import { ID_PATTERNS } from '../../provider-schema/ids.ts'
 
 /** A region's name as the service model has it. */
 export const REGION_NAME = /^[a-z]{2}(-(gov|isob|iso))?-(east|west|north|south|central){1,2}-[0-9]$/
+
+/** Slower than this would outlast what others wait for. */
+const MOST_PACE = 5
 
 export const DEFAULT_PORT = 4570
 export const DEFAULT_REGIONS = ['us-east-1'] as const
@@ -57,7 +61,8 @@ export const configurationFile = z.strictObject({
   region: z.record(regionName, perRegion).default({}),
   /** A PostgreSQL server instead of the embedded one; a database for each region is made on it. */
   databaseUrl: databaseUrl.optional(),
-  accounts: z.array(account).min(1).default(DEFAULT_ACCOUNTS),
+  /** Their access keys may do everything. Empty: only those that `strongroom account` made. */
+  accounts: z.array(account).default(DEFAULT_ACCOUNTS),
   subnets: z.record(z.string().regex(ID_PATTERNS.subnet), subnet).default({}),
   /** A subnet that nobody configured is given a zone and remembered, or refused. */
   unknownSubnets: z.enum(['assign', 'refuse']).default('assign'),
@@ -69,11 +74,36 @@ export const configurationFile = z.strictObject({
     })
     .prefault({}),
   offeredHsmTypes: z.array(z.enum(HSM_TYPES)).min(1).default(['hsm2m.medium']),
+  /**
+   * How long transitions take: as long as the work does, about as long as at AWS, or a fraction of that, e.g. 0.01.
+   */
+  pace: z.union([z.enum(['instant', 'aws']), z.number().positive().max(MOST_PACE)]).default('instant'),
+  /** The service clock may be moved ahead, with "strongroom clock advance". */
+  rehearsal: z.boolean().default(false),
   limits: z
     .strictObject({
       clustersPerAccount: z.int().min(1).default(LIMITS.clustersPerAccount),
       hsmsPerAccount: z.int().min(1).default(LIMITS.hsmsPerAccount),
       hsmsPerCluster: z.int().min(1).max(LIMITS.hsmsPerCluster).default(LIMITS.hsmsPerCluster),
+      /** Accounts that may have more, or less, than the others. */
+      accounts: z
+        .record(
+          z.string().regex(/^\d{12}$/, 'an account has twelve digits'),
+          z.strictObject({
+            clustersPerAccount: z.int().min(1).optional(),
+            hsmsPerAccount: z.int().min(1).optional(),
+            hsmsPerCluster: z.int().min(1).max(LIMITS.hsmsPerCluster).optional(),
+          }),
+        )
+        .default({}),
+    })
+    .prefault({}),
+  /** How patient the service is with HSMs that cannot go on: see `Recovery` of workers/jobs. Seconds. */
+  recovery: z
+    .strictObject({
+      lostSeconds: z.number().min(0).max(86_400).default(RECOVERY.lostSeconds),
+      silentSeconds: z.number().min(10).max(86_400).default(RECOVERY.silentSeconds),
+      validationSeconds: z.number().min(1).max(600).default(RECOVERY.validationSeconds),
     })
     .prefault({}),
 })

@@ -60,6 +60,7 @@ describe('the configuration', () => {
     ['no region', { regions: ',' }, /regions/],
     ['an address that is none', { listen: 'localhost' }, /listen/],
     ['everybody as listeners, with the default credentials', { listen: '0.0.0.0' }, /default credentials/],
+    ['everybody over IPv6, with the default credentials', { listen: '::' }, /default credentials/],
     ['a file that is not there', { config: '/nonexistent.json' }, /cannot be read/],
     ['--ephemeral with --data', { ephemeral: true }, /--ephemeral/],
   ] as const) {
@@ -85,6 +86,22 @@ describe('the configuration', () => {
   test('lets a listener be where it likes, with credentials of the operator', async () => {
     await write({ accounts: [{ id: '123456789012', accessKeys: [{ id: 'AKIDEXAMPLE', secret: 'own' }] }] })
     assert.equal((await loadConfiguration({ data, listen: '0.0.0.0' }, {})).listen, '0.0.0.0')
+    await write({})
+  })
+
+  test('lets a listener be where it likes without any configured key: accounts are made by command then', async () => {
+    await write({ accounts: [] })
+    assert.deepEqual((await loadConfiguration({ data, listen: '0.0.0.0' }, {})).accounts, [])
+    await write({})
+  })
+
+  test('refuses the default credentials among others, in whatever account they are', async () => {
+    const keys = [
+      { id: 'own', secret: 'own' },
+      { id: 'test', secret: 'test' },
+    ]
+    await write({ accounts: [{ id: '123456789012', accessKeys: keys }] })
+    assert.match(await refusal({ listen: '0.0.0.0' }), /default credentials/)
     await write({})
   })
 

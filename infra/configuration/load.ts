@@ -4,6 +4,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
+import { HSM_TYPES } from '../../provider-schema/limits.ts'
 import { PLACES } from '../places.ts'
 import { codeOf, Trouble } from '../trouble.ts'
 import {
@@ -22,6 +23,10 @@ export interface Flags {
   readonly listen?: string | undefined
   readonly regions?: string | undefined
   readonly ephemeral?: boolean | undefined
+  /** Also offers hsm1.medium, whatever else is said. */
+  readonly allowHsm1?: boolean | undefined
+  readonly pace?: string | undefined
+  readonly rehearsal?: boolean | undefined
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -47,6 +52,8 @@ export async function loadConfiguration(flags: Flags, env: Environment = process
       port: numberOf(flags.port ?? env['STRONGROOM_PORT']),
       listen: flags.listen ?? env['STRONGROOM_LISTEN'],
       regions: listOf(flags.regions ?? env['STRONGROOM_REGIONS']),
+      pace: paceOf(flags.pace ?? env['STRONGROOM_PACE']),
+      rehearsal: flags.rehearsal,
       databaseUrl: env['STRONGROOM_DATABASE_URL'] === '' ? undefined : env['STRONGROOM_DATABASE_URL'],
     }),
   }
@@ -59,6 +66,7 @@ export async function loadConfiguration(flags: Flags, env: Environment = process
   const regions = [...new Set(parsed.data.regions ?? (await regionsOf(data)))]
   const configuration: Configuration = {
     ...parsed.data,
+    ...(flags.allowHsm1 === true && { offeredHsmTypes: [...HSM_TYPES] }),
     regions,
     ephemeral,
     data: ephemeral ? await realpath(await mkdtemp(join(tmpdir(), 'strongroom-'))) : data,
@@ -112,6 +120,11 @@ export const isLoopback = (address: string) => address.startsWith('127.') || add
 /** Not a number stays a text, so that the schema refuses it by name. */
 function numberOf(text: string | undefined): number | string | undefined {
   return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) : text
+}
+
+/** A number, or a word for the schema to look at. */
+function paceOf(text: string | undefined): number | string | undefined {
+  return text !== undefined && /^\d{1,3}(\.\d{1,6})?$/.test(text) ? Number(text) : text
 }
 
 function listOf(text: string | undefined): string[] | undefined {

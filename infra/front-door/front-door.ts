@@ -8,7 +8,7 @@ import { Agent, createServer, type IncomingMessage, type Server, type ServerResp
 import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
 import { jsonError, write, type Answer } from '../../api/aws-json/reply.ts'
-import { stsError } from '../../api/sts/get-caller-identity.ts'
+import { queryError } from '../../api/sts/query.ts'
 import { ServiceError } from '../../provider-schema/errors.ts'
 import { forward, type Target } from './forward.ts'
 import { readinessOf } from './readiness.ts'
@@ -106,7 +106,7 @@ function notHere(region: string, regions: readonly string[]): ServiceError {
 function refuse(response: ServerResponse, error: ServiceError, isSts: boolean): void {
   if (response.headersSent || response.destroyed) return
   const requestId = randomUUID()
-  const answer: Answer = isSts ? stsError(error, requestId) : jsonError(error)
+  const answer: Answer = isSts ? queryError(error, requestId) : jsonError(error)
   write(response, requestId, answer, !response.req.complete)
   response.end()
 }

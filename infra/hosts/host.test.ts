@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
@@ -209,4 +209,25 @@ test('the audit log of an HSM that was zeroised is delivered to its last line be
   const { findings, events } = verifyAudit([{ name: path, text: await readFile(path, 'utf8') }], { root: fleet.root })
   assert.deepEqual(findings, [])
   assert.equal(events, 5)
+})
+
+test('says of an HSM that it runs, that its keys are destroyed, that its store is damaged, that its directory is gone', async () => {
+  const [tampered, damaged] = [await running(), await running()]
+  const kindOf = async ({ hsm }: { hsm: HsmToRun }) => (await host.condition(hsm.id)).kind
+  assert.equal(await kindOf(tampered), 'running')
+  const connection = await hsmPort(await issueControl(fleet, 'test'), fleet).connect(tampered.hsm)
+  await connection.call('zeroise', {})
+  await connection.close()
+  assert.equal(await kindOf(tampered), 'zeroised')
+  await truncate(join(dir, damaged.hsm.id, 'store', 'data.mdb'), 100)
+  process.kill(damaged.pid, 'SIGKILL')
+  await untilTrue(async () => (await kindOf(damaged)) === 'lost', { seconds: 60, what: () => JSON.stringify(lines) })
+  assert.equal((await host.condition(newHsmId())).kind, 'lost')
+
+  // A process without keys is of no use: it is not started again, by this host or the next.
+  await host.stop({ leaveRunning: true })
+  host = await start()
+  await untilTrue(async () => !(await isAlive(tampered.pid)), { seconds: 20, what: () => 'it still runs' })
+  const starts = lines.filter(({ msg, hsmId }) => msg === 'started an HSM process' && hsmId === tampered.hsm.id)
+  assert.equal(starts.length, 1)
 })

@@ -11,7 +11,8 @@ import type { Logger } from 'pino'
 import type { HsmId } from '../../provider-schema/ids.ts'
 import { HSM_PORTS } from '../../provider-schema/limits.ts'
 import { HSM_FILES, hsmConfig, type HsmConfig } from '../../workers/hsm/config.ts'
-import type { DeviceCertificates, HostPort, HsmToRun } from '../../workers/jobs/ports.ts'
+import type { DeviceCertificates, HostPort, HsmCondition, HsmToRun } from '../../workers/jobs/ports.ts'
+import { wasZeroised } from '../../workers/hsm/vault/seal.ts'
 import { pause, stopped } from '../../workers/jobs/until-stopped.ts'
 import { syncDirectory, writeDurably } from '../files/durable.ts'
 import type { DeviceIssuer } from '../pki/device.ts'
@@ -73,7 +74,7 @@ class HostAgent implements Host {
   async begin(): Promise<void> {
     for (const hsmId of await this.#ids()) {
       if (await exists(join(this.#directory(hsmId), REMOVED))) await this.remove(hsmId)
-      else await this.#adoptOrStart(hsmId)
+      else if (!(await wasZeroised(this.#directory(hsmId)))) await this.#adoptOrStart(hsmId)
     }
     this.#watching = this.#watch()
   }
@@ -102,6 +103,21 @@ class HostAgent implements Host {
       awsHardwareCertificate: await first(HSM_FILES.providerChain),
       manufacturerHardwareCertificate: await first(HSM_FILES.deviceChain),
     }
+  }
+
+  async condition(hsmId: HsmId): Promise<HsmCondition> {
+    const directory = this.#directory(hsmId)
+    if (!(await exists(join(directory, HSM_FILES.config)))) {
+      return { kind: 'lost', why: 'The directory of the HSM is gone from its host.' }
+    }
+    if (await wasZeroised(directory)) {
+      return { kind: 'zeroised', why: 'The tamper response of the HSM has destroyed its keys.' }
+    }
+    if ((await findProcess(directory)) !== undefined) return { kind: 'running' }
+    const refused = await readText(join(directory, HSM_FILES.refused))
+    if (refused === undefined) return { kind: 'running' }
+    this.#options.log.warn({ hsmId, refused }, 'an HSM cannot open its store')
+    return { kind: 'lost', why: 'The sealed store of the HSM cannot be opened; its log says why.' }
   }
 
   async remove(hsmId: HsmId | string): Promise<void> {
@@ -139,6 +155,8 @@ class HostAgent implements Host {
       for (const [hsmId, entry] of this.#supervised) {
         if (entry.pid !== undefined && (await runsOn(entry.pid, this.#directory(hsmId)))) continue
         if (entry.pid !== undefined) await this.#noteEnd(hsmId, entry)
+        // Nothing can come of it: it waits to be removed.
+        if (await wasZeroised(this.#directory(hsmId))) continue
         if (entry.nextStart <= Date.now() && this.#supervised.has(hsmId) && !stopped(this.#stop.signal)) {
           await this.#adoptOrStart(hsmId).catch((error: unknown) => {
             this.#options.log.error({ hsmId, err: error }, 'an HSM process could not be started')

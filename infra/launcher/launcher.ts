@@ -16,7 +16,7 @@ import { openFleet } from '../pki/fleet.ts'
 import { startPostgres, type Postgres } from '../postgres/postgres.ts'
 import { identityOf } from '../processes/identity.ts'
 import { takeLock } from '../processes/lock.ts'
-import type { Peers, RegionSettings } from '../region/settings.ts'
+import { sharedSettings, type Peers, type RegionSettings } from '../region/settings.ts'
 import { codeOf, Trouble } from '../trouble.ts'
 import { VERSION } from '../version.ts'
 import { readInstance, removeInstance, writeInstance, type ProcessRecord } from './instance.ts'
@@ -109,7 +109,10 @@ async function start(
   return {
     url,
     postgresPort: server?.port,
-    ready: Promise.race([untilReady(frontDoor, stopped.signal), troubled.promise]),
+    ready: Promise.race([
+      untilReady(frontDoor, stopped.signal).then(() => levelAccounts(configuration, server, log)),
+      troubled.promise,
+    ]),
     waitingFor: async () => {
       const readiness = await frontDoor.ready()
       return Object.entries(readiness.regions).flatMap(([region, { ready, checks }]) =>
@@ -158,17 +161,46 @@ function startRegions(configuration: Configuration, need: RegionsNeed): RegionPr
 }
 
 function settingsOf(configuration: Configuration, region: string, server: Postgres | undefined): RegionSettings {
-  const { accounts, subnets, unknownSubnets, audit, offeredHsmTypes, limits, data, regions } = configuration
-  const databaseUrl = configuredDatabaseUrl(configuration, region) ?? server?.url(databaseName(region))
-  if (databaseUrl === undefined) throw new Error(`${region} has no database`)
+  const { data, regions } = configuration
+  const databaseUrl = databaseUrlOf(configuration, region, server)
   return {
-    ...{ accounts, subnets, unknownSubnets, audit, offeredHsmTypes, limits, data, region, databaseUrl },
+    ...sharedSettings(configuration),
+    ...{ data, region, databaseUrl },
     knownRegions: [...regions],
     zones: [...zonesOf(configuration, region)],
     roles: ['api', 'jobs'],
     listen: { host: '127.0.0.1', port: 0 },
     peerListen: { host: '127.0.0.1', port: 0 },
     peers: {},
+  }
+}
+
+function databaseUrlOf(configuration: Configuration, region: string, server: Postgres | undefined): string {
+  const databaseUrl = configuredDatabaseUrl(configuration, region) ?? server?.url(databaseName(region))
+  if (databaseUrl === undefined) throw new Error(`${region} has no database`)
+  return databaseUrl
+}
+
+/**
+ * A region that is new, or was not there when accounts were changed, learns them now. What it needs is loaded only when
+ * there is more than one region; a failure keeps nobody from starting.
+ */
+async function levelAccounts(configuration: Configuration, server: Postgres | undefined, log: Logger): Promise<void> {
+  const { regions } = configuration
+  if (regions.length < 2) return
+  try {
+    const { levelRegions, openRegions } = await import('../identity/all-regions.ts')
+    const opened = await openRegions(
+      new Map(regions.map((region) => [region, databaseUrlOf(configuration, region, server)])),
+    )
+    try {
+      const behind = await levelRegions(opened)
+      if (behind.length > 0) log.info({ regions: behind }, 'regions learned the accounts that the others have')
+    } finally {
+      await opened.close()
+    }
+  } catch (error) {
+    log.warn({ err: error }, 'regions may not know the same accounts; "strongroom account sync" brings them level')
   }
 }
 

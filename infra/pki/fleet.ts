@@ -6,10 +6,12 @@
  *   provider-ca.{pem,key}       certifies the same keys in the role of "AWS hardware"
  *   control-ca.{pem,key}        certifies API, jobs, hosts and regions
  *   backup.key                  32 bytes; only HSM processes ever open it
+ *   identity.key                32 bytes; seals access keys and temporary credentials (identity/identity-key-file.ts)
  */
 import { createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { IDENTITY_KEY_BYTES } from '../../api/identity/identity-key.ts'
 import { syncDirectory } from '../files/durable.ts'
 import { isAlive } from '../processes/identity.ts'
 import { codeOf } from '../trouble.ts'
@@ -26,6 +28,7 @@ export type Authority = keyof typeof AUTHORITIES
 
 const BACKUP_KEY = 'backup.key'
 const BACKUP_KEY_BYTES = 32
+export const IDENTITY_KEY_FILE = 'identity.key'
 const VALID_YEARS = 20
 
 /** The public side of a fleet, PEM, and where the rest lies. Holds no secret. */
@@ -100,7 +103,10 @@ function newFleet(): Record<string, string | Buffer> {
   const notBefore = new Date(Date.now() - 3_600_000)
   const notAfter = new Date(notBefore)
   notAfter.setUTCFullYear(notAfter.getUTCFullYear() + VALID_YEARS)
-  const files: Record<string, string | Buffer> = { [BACKUP_KEY]: randomBytes(BACKUP_KEY_BYTES) }
+  const files: Record<string, string | Buffer> = {
+    [BACKUP_KEY]: randomBytes(BACKUP_KEY_BYTES),
+    [IDENTITY_KEY_FILE]: randomBytes(IDENTITY_KEY_BYTES),
+  }
   const make = (name: Authority, root?: Issuer): Issuer => {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-384' })
     const { commonName, pathLength } = AUTHORITIES[name]

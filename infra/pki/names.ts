@@ -5,6 +5,8 @@ export const hsmUri = (hsmId: string) => `urn:strongroom:hsm:${hsmId}`
 export const controlUri = (name: string) => `urn:strongroom:control:${name}`
 /** What a region calls itself to other regions. */
 export const regionControlName = (region: string) => `region:${region}`
+/** What a command calls itself to an HSM, run by who stands before the machine. */
+export const OPERATOR = 'operator'
 
 /** The URI of the peer's certificate; undefined when it has none, or names besides it. */
 export function peerUri(socket: TLSSocket): string | undefined {

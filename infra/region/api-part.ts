@@ -3,10 +3,12 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createApi } from '../../api/app.ts'
+import { Secret } from '../../api/identity/secret.ts'
 import type { ApiPorts, ConfiguredSubnet } from '../../api/ports.ts'
 import type { SubnetId, VpcId } from '../../provider-schema/ids.ts'
 import { addressBlock, addressPool } from '../hosts/addresses.ts'
-import { configuredIdentity } from './identity.ts'
+import { regionIdentity } from './identity.ts'
+import { localUrl, newOperatorKey, removeOperatorAccess, writeOperatorAccess } from './operator-access.ts'
 import { pageTokenKey } from './places.ts'
 import type { RegionContext } from './region.ts'
 import type { RegionSettings } from './settings.ts'
@@ -20,11 +22,12 @@ export interface ApiPart {
 const CLOSE_MS = 5_000
 
 export async function startApi(context: RegionContext): Promise<ApiPart> {
-  const { settings, checks } = context
+  const { settings, checks, clock, places } = context
+  const key = newOperatorKey()
   const ports: ApiPorts = {
     region: settings.region,
     database: context.database,
-    identity: configuredIdentity(settings.accounts),
+    identity: await regionIdentity(context),
     addresses: addressPool(await addressBlock(context.places.addresses)),
     zones: settings.zones,
     configuredSubnets: subnetsOf(settings),
@@ -33,7 +36,9 @@ export async function startApi(context: RegionContext): Promise<ApiPart> {
     knownRegions: settings.knownRegions,
     pageTokenKey: await pageTokenKey(context.places),
     limits: settings.limits,
-    clock: () => new Date(),
+    clock: clock.now,
+    realClock: () => new Date(),
+    operator: { key: new Secret(key), ...(settings.rehearsal && { advanceClock: clock.advance }) },
     log: context.log,
     ready: () =>
       Promise.resolve({
@@ -49,9 +54,13 @@ export async function startApi(context: RegionContext): Promise<ApiPart> {
   server.maxConnections = 4_096
   server.listen(settings.listen.port, settings.listen.host)
   await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const access = { url: localUrl(settings.listen.host, port), key }
+  await writeOperatorAccess(places, access)
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     stop: async () => {
+      await removeOperatorAccess(places, access)
       const closed = once(server, 'close')
       server.close()
       server.closeIdleConnections()

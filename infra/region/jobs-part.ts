@@ -1,5 +1,6 @@
 /** The working part of a region: job worker, HSM host, and the listener for other regions. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Pace } from '../../workers/jobs/pace.ts'
 import { startJobWorker, type JobWorker } from '../../workers/jobs/worker.ts'
 import { AuditMismatch, deliverAudit, deliverAudits } from '../audit/deliver.ts'
 import { openBackupStore, type BackupStore } from '../backup-store/directory-store.ts'
@@ -15,6 +16,7 @@ import { serveRegions } from '../regions/server.ts'
 import { Trouble } from '../trouble.ts'
 import { hostId } from './places.ts'
 import type { RegionContext } from './region.ts'
+import type { RegionSettings } from './settings.ts'
 
 export interface JobsPart {
   readonly peerPort: number
@@ -67,7 +69,7 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
     ...settings.peerListen,
     identity,
     fleet,
-    receiver: copyReceiver(database, backups, log),
+    receiver: copyReceiver(database, backups, context.clock.now, log),
     log,
   })
   const regions = regionClient({
@@ -85,6 +87,9 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
       databaseUrl: settings.databaseUrl,
       ports: { hosts: host, hsms: hsmPort(identity, fleet), backups, regions },
       log,
+      recovery: settings.recovery,
+      clock: context.clock.now,
+      pace: paceOf(settings),
       host: { id, zones: settings.zones, capacity: CAPACITY },
     })
     checks.set('jobs', 'ok')
@@ -108,6 +113,8 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
     },
   }
 }
+
+const paceOf = ({ pace }: RegionSettings): Pace => (pace === 'instant' ? 0 : pace === 'aws' ? 1 : pace)
 
 /** Now and then gives up copies whose source was never heard of again. */
 async function sweep({ database, prepared, log, signal }: RegionContext, backups: BackupStore): Promise<void> {

@@ -15,6 +15,8 @@ export interface RegionPlaces {
   readonly logs: string
   /** Block of loopback addresses. */
   readonly addresses: string
+  /** How the `strongroom` command reaches the API. */
+  readonly operator: string
   /** Held by the process that runs the HSMs. */
   readonly jobsLock: string
 }
@@ -27,6 +29,7 @@ export function regionPlaces(data: string, region: string): RegionPlaces {
     backups: join(dir, 'backups'),
     logs: join(dir, 'logs'),
     addresses: join(dir, 'addresses.json'),
+    operator: join(dir, 'operator.json'),
     jobsLock: join(dir, 'jobs.lock'),
   }
 }

@@ -9,6 +9,7 @@ import { PLACES } from '../places.ts'
 import { openFleet, type Fleet } from '../pki/fleet.ts'
 import { join } from 'node:path'
 import { startApi, type ApiPart } from './api-part.ts'
+import { keepClock, regionClock, type RegionClock } from './clock.ts'
 import { startJobs, type JobsPart } from './jobs-part.ts'
 import { makeRegionDirectory, regionPlaces, type RegionPlaces } from './places.ts'
 import { prepareDatabase } from './prepare-database.ts'
@@ -21,7 +22,8 @@ export interface RegionContext {
   readonly fleet: Fleet
   readonly database: Database
   readonly log: Logger
-  /** Resolves once the database has the shape of this version. */
+  readonly clock: RegionClock
+  /** Resolves once the database has the shape of this version, and the service clock is known. */
   readonly prepared: Promise<void>
   readonly peers: () => Peers
   /** What is not well at this moment, for the readiness; each part adds its own. */
@@ -51,9 +53,12 @@ export async function startRegion(settings: RegionSettings, log: Logger): Promis
   })
   let { peers } = settings
   const checks = new Map([['migrations', 'are being applied']])
-  const prepared = prepareDatabase(settings.databaseUrl, log, stopping.signal).then(() => {
+  const clock = regionClock(database)
+  const prepared = prepareDatabase(settings.databaseUrl, log, stopping.signal).then(async () => {
+    await clock.look()
     checks.set('migrations', 'ok')
   })
+  const keeping = prepared.then(() => keepClock(clock, log, stopping.signal)).catch(() => undefined)
   // Whoever waits for it hears of it; a stop before is no failure.
   prepared.catch(() => undefined)
   const context: RegionContext = {
@@ -62,6 +67,7 @@ export async function startRegion(settings: RegionSettings, log: Logger): Promis
     fleet,
     database,
     log,
+    clock,
     prepared,
     peers: () => peers,
     checks,
@@ -73,6 +79,7 @@ export async function startRegion(settings: RegionSettings, log: Logger): Promis
     stopping.abort()
     await api?.stop()
     await jobs?.stop({ leaveHsms })
+    await Promise.race([keeping, sleep(3_000, undefined, { ref: false })])
     await Promise.race([database.close(), sleep(3_000, undefined, { ref: false })])
   }
   try {

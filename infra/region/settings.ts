@@ -1,6 +1,6 @@
 /** What one region's process is told, by the launcher over IPC or by `strongroom region`. Holds secrets: never written. */
 import { z } from 'zod'
-import { configurationFile } from '../configuration/configuration.ts'
+import { configurationFile, type Configuration } from '../configuration/configuration.ts'
 
 export const ROLES = ['api', 'jobs'] as const
 export type Role = (typeof ROLES)[number]
@@ -10,17 +10,28 @@ const address = z.object({ host: z.string(), port: z.int().min(0).max(65_535) })
 export const peers = z.record(z.string(), address)
 export type Peers = z.infer<typeof peers>
 
-const common = configurationFile.pick({
+/** What a region takes from the configuration as it stands there. */
+const { shape } = configurationFile.pick({
   accounts: true,
   subnets: true,
   unknownSubnets: true,
   audit: true,
   offeredHsmTypes: true,
   limits: true,
+  recovery: true,
+  pace: true,
+  rehearsal: true,
 })
+const shared = z.object(shape)
+
+type SharedSettings = z.infer<typeof shared>
+
+export function sharedSettings(configuration: Configuration): SharedSettings {
+  return shared.parse(configuration)
+}
 
 export const regionSettings = z.object({
-  ...common.shape,
+  ...shape,
   region: z.string(),
   /** All regions a backup can be copied to. */
   knownRegions: z.array(z.string()),

@@ -24,7 +24,8 @@ export interface CopyReceiver {
   abandon(sourceRegion: string, copyId: CopyId, reason: string): Promise<void>
 }
 
-export function copyReceiver(database: Database, store: BackupStore, log: Logger): CopyReceiver {
+/** `clock` is the service clock of this region: when a copy was made is shown. */
+export function copyReceiver(database: Database, store: BackupStore, clock: () => Date, log: Logger): CopyReceiver {
   /** The row of a copy, which only the region that announced it may touch. */
   const rowOf = async (sourceRegion: string, copyId: CopyId): Promise<Backup> => {
     const row = await database.read.backups.findByCopy(copyId)
@@ -38,7 +39,7 @@ export function copyReceiver(database: Database, store: BackupStore, log: Logger
 
   return {
     announce: async (copy) => {
-      const row = (await database.read.backups.findByCopy(copy.copyId)) ?? (await insert(database, copy))
+      const row = (await database.read.backups.findByCopy(copy.copyId)) ?? (await insert(database, copy, clock()))
       if (row.digest !== copy.digest || row.size !== copy.size || row.sourceRegion !== copy.sourceRegion) {
         throw new RefusedCopy(409, 'this copy was announced with other content before')
       }
@@ -84,7 +85,7 @@ async function giveUp(database: Database, store: BackupStore, row: Backup): Prom
   await store.remove(row.id)
 }
 
-async function insert(database: Database, copy: CopyAnnouncement): Promise<Backup> {
+async function insert(database: Database, copy: CopyAnnouncement, copiedAt: Date): Promise<Backup> {
   const row = {
     id: newBackupId(),
     account: copy.account as AccountId,
@@ -93,7 +94,7 @@ async function insert(database: Database, copy: CopyAnnouncement): Promise<Backu
     mode: copy.mode,
     state: 'CREATE_IN_PROGRESS',
     createdAt: new Date(copy.createdAt),
-    copiedAt: new Date(),
+    copiedAt,
     sourceRegion: copy.sourceRegion,
     sourceBackup: copy.sourceBackup,
     sourceCluster: copy.sourceCluster,

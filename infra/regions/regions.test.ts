@@ -46,7 +46,7 @@ before(async () => {
   fresh = await freshDatabase()
   database = openDatabase({ url: fresh.url })
   store = await openBackupStore(join(dir, 'backups'))
-  const receiver = copyReceiver(database, store, log)
+  const receiver = copyReceiver(database, store, () => new Date(), log)
   server = await serveRegions({ host: '127.0.0.1', port: 0, identity: await identityOf(THERE), fleet, receiver, log })
   here = clientOf(await identityOf(HERE))
   const source = newBackupId()
@@ -178,7 +178,7 @@ test('copies whose source was never heard of again are given up, others are not'
   const [lost, young] = [newCopyId(), newCopyId()]
   await announce(lost)
   await announce(young)
-  await database.pool.query("update backups set copied_at = now() - interval '1 day' where copy_id = $1", [lost])
+  await database.pool.query("update backups set deadline = now() - interval '1 second' where copy_id = $1", [lost])
   await sweepLostCopies(database, store)
   assert.deepEqual([await stateOf(lost), await stateOf(young)], ['DELETED', 'CREATE_IN_PROGRESS'])
 })

@@ -13,5 +13,5 @@ export const deleteResourcePolicy = operationSpec({
     Policy: z.string(),
   }),
   errors: ERRORS_OF.onResource,
-  available: false,
+  available: true,
 })

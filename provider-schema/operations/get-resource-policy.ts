@@ -12,5 +12,5 @@ export const getResourcePolicy = operationSpec({
     Policy: z.string(),
   }),
   errors: ERRORS_OF.onResource,
-  available: false,
+  available: true,
 })

@@ -13,5 +13,5 @@ export const modifyBackupAttributes = operationSpec({
     Backup: s.backup,
   }),
   errors: ERRORS_OF.onResource,
-  available: false,
+  available: true,
 })

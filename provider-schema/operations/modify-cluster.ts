@@ -14,5 +14,5 @@ export const modifyCluster = operationSpec({
     Cluster: s.cluster,
   }),
   errors: ERRORS_OF.onResource,
-  available: false,
+  available: true,
 })

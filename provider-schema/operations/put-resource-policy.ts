@@ -14,5 +14,5 @@ export const putResourcePolicy = operationSpec({
     Policy: z.string(),
   }),
   errors: ERRORS_OF.onResource,
-  available: false,
+  available: true,
 })

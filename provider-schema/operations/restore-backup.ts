@@ -12,5 +12,5 @@ export const restoreBackup = operationSpec({
     Backup: s.backup,
   }),
   errors: ERRORS_OF.onResource,
-  available: false,
+  available: true,
 })

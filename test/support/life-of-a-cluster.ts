@@ -97,8 +97,9 @@ export const withHsms = (n: number) => (cluster: Cluster) =>
 export async function createCluster(
   aws: CloudHSMV2,
   subnets = ['subnet-0a0a0a0a', 'subnet-0b0b0b0b'],
+  hsmType = 'hsm2m.medium',
 ): Promise<Cluster> {
-  const { Cluster: made } = await aws.createCluster({ HsmType: 'hsm2m.medium', SubnetIds: subnets })
+  const { Cluster: made } = await aws.createCluster({ HsmType: hsmType, SubnetIds: subnets })
   assert.ok(made?.ClusterId)
   return untilCluster(aws, made.ClusterId, inState('UNINITIALIZED'))
 }

@@ -36,6 +36,8 @@ export interface ProductOptions {
   readonly data?: string
   readonly port?: number
   readonly env?: Readonly<Record<string, string>>
+  /** More of what `strongroom up` may be told. */
+  readonly flags?: readonly string[]
 }
 
 /** A port of 127.0.0.1 that nobody listens on. */
@@ -57,7 +59,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   const url = `http://127.0.0.1:${port}`
   const child = spawn(
     join(ROOT, 'bin/strongroom'),
-    ['up', '--data', data, '--port', String(port), '--regions', regions.join(',')],
+    ['up', '--data', data, '--port', String(port), '--regions', regions.join(','), ...(options.flags ?? [])],
     { env: { ...process.env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] },
   )
   let output = ''

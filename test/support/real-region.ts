@@ -8,6 +8,9 @@ import type { AddressInfo } from 'node:net'
 import { CloudHSMV2 } from '@aws-sdk/client-cloudhsm-v2'
 import { pino, type Logger } from 'pino'
 import { createApi } from '../../api/app.ts'
+import { configuredKey } from '../../api/identity/configured.ts'
+import { identities } from '../../api/identity/identities.ts'
+import { identityKey } from '../../api/identity/identity-key.ts'
 import { Secret } from '../../api/identity/secret.ts'
 import { addressBlock, addressPool } from '../../infra/hosts/addresses.ts'
 import { startHost } from '../../infra/hosts/host.ts'
@@ -50,7 +53,7 @@ export async function startRealWorker(
   const identity = await issueControl(fleet, regionControlName(region))
   const hosts = await startHost({ dir: join(dir, region, 'hsms'), fleet, issuer: await loadDeviceIssuer(fleet), log })
   const backups = await openBackupStore(join(dir, region, 'backups'))
-  const receiver = copyReceiver(database, backups, log)
+  const receiver = copyReceiver(database, backups, () => new Date(), log)
   const listener = await serveRegions({ host: '127.0.0.1', port: 0, identity, fleet, receiver, log })
   const peers = () => new Map(Object.entries(place.peers).map(([name, port]) => [name, { host: '127.0.0.1', port }]))
   const regions = regionClient({ region, peers, identity, fleet })
@@ -78,15 +81,16 @@ export async function startRealWorker(
 /** Starts the API of a region, and a client of the real SDK for it. */
 export async function startRealApi({ region, dir, databaseUrl, peers }: RegionPlace) {
   const database = openDatabase({ url: databaseUrl })
-  const key = {
-    accountId: '000000000000' as AccountId,
-    principalArn: 'arn:aws:iam::000000000000:user/test',
-    secret: new Secret('test'),
-  }
+  const key = configuredKey('000000000000' as AccountId, 'test', 'test')
   const app = createApi({
     region,
     database,
-    identity: { find: (id) => Promise.resolve(id === 'test' ? key : undefined) },
+    identity: identities({
+      configured: new Map([['test', key]]),
+      database,
+      identityKey: identityKey(Buffer.alloc(32)),
+      log: silent,
+    }),
     addresses: addressPool(await addressBlock(join(dir, region, 'addresses.json'))),
     zones: zonesOf(region),
     configuredSubnets: new Map(),
@@ -96,6 +100,8 @@ export async function startRealApi({ region, dir, databaseUrl, peers }: RegionPl
     pageTokenKey: Buffer.alloc(32, 1),
     limits: LIMITS,
     clock: () => new Date(),
+    realClock: () => new Date(),
+    operator: { key: new Secret('operator key') },
     log: silent,
     ready: () => Promise.resolve({ ready: true, checks: {} }),
   })

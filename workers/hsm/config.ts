@@ -3,6 +3,7 @@
  * It holds no secret; secrets lie in files of mode 0600 whose paths stand here.
  */
 import { z } from 'zod'
+import { KEY_SEPARATIONS } from './policy/key-separation.ts'
 
 /** Names of the files in an HSM's directory that the host and the HSM share. */
 export const HSM_FILES = {
@@ -16,6 +17,11 @@ export const HSM_FILES = {
   providerChain: 'provider.pem',
   /** `{ pid, startedAt, version }`, written by the HSM once it listens; removed when it stops by itself. */
   running: 'running.json',
+  /**
+   * Why the sealed store cannot be opened, as text: this HSM cannot come back from what is in its directory. Written by
+   * the HSM, removed by it when the store opens after all.
+   */
+  refused: 'refused',
   /** Standard output and error of the process. */
   log: 'hsm.log',
 } as const
@@ -31,5 +37,7 @@ export const hsmConfig = z.strictObject({
   trust: z.strictObject({ root: z.string(), controlCa: z.string(), manufacturerCa: z.string() }),
   /** Path of the fleet backup key: 32 bytes, mode 0600. */
   fleetBackupKeyFile: z.string(),
+  /** Which uses of a key exclude each other; the same on every HSM of a cluster. */
+  keySeparation: z.enum(KEY_SEPARATIONS).optional(),
 })
 export type HsmConfig = z.infer<typeof hsmConfig>

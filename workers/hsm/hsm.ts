@@ -11,6 +11,9 @@ import { writeWhole } from './identity/files.ts'
 import { stayDrained } from './management-port/drain.ts'
 import { phaseOf } from './management-port/managed-hsm.ts'
 import { serveManagement } from './management-port/serve.ts'
+import { systemQuorumClock } from './quorum/clock.ts'
+import { Quorum } from './quorum/quorum.ts'
+import { QuorumValues } from './quorum/values.ts'
 import { Mtls } from './mtls/mtls.ts'
 import { Membership } from './replication/membership.ts'
 import { systemClock } from './replication/clock.ts'
@@ -18,8 +21,9 @@ import { peerConnector, servePeers } from './replication/peer-port.ts'
 import { Replicator } from './replication/replicator.ts'
 import { lockDirectory } from './server/directory-lock.ts'
 import { Keys } from './vault/keys.ts'
+import type { RecordStore } from './vault/record-store.ts'
 import { openSealedStore } from './vault/sealed-store.ts'
-import { sealKeyOf } from './vault/seal.ts'
+import { sealKeyOf, VaultDamaged } from './vault/seal.ts'
 import { Users } from './vault/users.ts'
 
 /** How long requests under way may take to finish at a stop, in milliseconds. */
@@ -78,9 +82,7 @@ async function start(
   // Left behind by a process that was killed.
   await rm(running, { force: true })
 
-  const sealKey = await sealKeyOf(directory)
-  const store = await openSealedStore({ directory, sealKey, hsmId: config.hsmId })
-  sealKey.fill(0)
+  const store = await openStore(directory, config.hsmId)
   atStop(() => store.close())
   const device = await deviceIdentity({ directory, config, local: store.local, signal })
   const audit = await AuditLog.open({ directory, hsmId: config.hsmId, device, local: store.local, log })
@@ -100,14 +102,32 @@ async function start(
   })
   atStop(() => replicator.stop())
 
-  const hsmType = () => identity.current?.hsmType ?? config.hsmType
-  const keys: Keys = new Keys({ store, replication: replicator, hsmType, userExists: (name) => users.has(name) })
+  // Its own, not the cluster's: while a cluster changes its type it has HSMs of both.
+  const hsmType = () => config.hsmType
+  const keys: Keys = new Keys({
+    store,
+    replication: replicator,
+    hsmType,
+    userExists: (name) => users.has(name),
+    isCryptoUser: (name) => users.list().some(({ username, role }) => username === name && role === 'crypto-user'),
+    keySeparation: config.keySeparation ?? 'trusted',
+  })
   const users: Users = new Users({
     store,
     replication: replicator,
     hsmType,
     ownsKeys: (name) => keys.ownsKeys(name),
     onDeleted: (name) => clients.endLoginsOf(name),
+    adminsNeeded: () => quorumValues.adminsNeeded,
+  })
+  const quorumValues = new QuorumValues({ store, replication: replicator, hsmType, admins: () => users.admins })
+  const quorum = new Quorum({
+    hsmId: config.hsmId,
+    users,
+    keyOf: (caller, handle) => keys.usable(caller, handle, false),
+    values: quorumValues,
+    replication: replicator,
+    clock: systemQuorumClock,
   })
   const mtls = new Mtls({ store, replication: replicator, hsmType })
   const phase = () => phaseOf({ identity, activated: () => users.activated })
@@ -115,7 +135,18 @@ async function start(
   const peers = await servePeers({ ...peering, store, identity, replicator })
   atStop(() => peers.close())
   const clients = await serveClients(
-    { config, version, log, users, keys, mtls, replication: replicator, cluster: () => clusterFacts(identity), phase },
+    {
+      config,
+      version,
+      log,
+      users,
+      keys,
+      quorum,
+      mtls,
+      replication: replicator,
+      cluster: () => clusterFacts(identity, config),
+      phase,
+    },
     identity.clientTls ?? device.tls,
     audit,
   )
@@ -151,6 +182,22 @@ async function start(
   return config
 }
 
+/** Opens the sealed store; that it cannot be opened is left in the directory for the host, which tells the service. */
+async function openStore(directory: string, hsmId: string): Promise<RecordStore> {
+  const refused = join(directory, HSM_FILES.refused)
+  try {
+    const sealKey = await sealKeyOf(directory)
+    const store = await openSealedStore({ directory, sealKey, hsmId })
+    sealKey.fill(0)
+    await rm(refused, { force: true })
+    return store
+  } catch (error) {
+    // A disk that takes nothing more must not hide why the store was refused.
+    if (error instanceof VaultDamaged) await writeWhole(refused, error.message).catch(() => undefined)
+    throw error
+  }
+}
+
 async function readConfig(directory: string): Promise<HsmConfig> {
   const path = join(directory, HSM_FILES.config)
   try {
@@ -160,6 +207,6 @@ async function readConfig(directory: string): Promise<HsmConfig> {
   }
 }
 
-function clusterFacts({ current }: ClusterIdentity) {
-  return current && { clusterId: current.clusterId, hsmType: current.hsmType, mode: current.mode }
+function clusterFacts({ current }: ClusterIdentity, { hsmType }: HsmConfig) {
+  return current && { clusterId: current.clusterId, hsmType, mode: current.mode }
 }

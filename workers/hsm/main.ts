@@ -23,6 +23,9 @@ if (values.dir === undefined) {
   process.exit(2)
 }
 
+/** How long the process may outlive its keys. */
+const ZEROISED_MS = 500
+
 const stopping = new AbortController()
 const stopAsked = Promise.withResolvers<string>()
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -41,7 +44,10 @@ try {
     onZeroised: () => stopAsked.resolve('zeroised'),
   })
   process.title = `strongroom-hsm ${hsm.config.hsmId}`
-  log.info({ reason: await stopAsked.promise }, 'HSM stops')
+  const reason = await stopAsked.promise
+  log.info({ reason }, 'HSM stops')
+  // What is under way still has keys in memory: after a zeroisation nothing is worth waiting for but the answer to it.
+  if (reason === 'zeroised') setTimeout(() => process.exit(0), ZEROISED_MS)
   await hsm.stop()
   process.exit(0)
 } catch (error) {

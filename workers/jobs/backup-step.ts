@@ -20,7 +20,7 @@ export async function backUpFirst<Step extends string>(hsm: Hsm, ctx: JobContext
     const now = await tx.hsms.find(hsm.id)
     if (!cluster || !now || now.backupId !== hsm.backupId) return
     const backupId = newBackupId()
-    await beginBackup(tx, cluster, backupId)
+    await beginBackup(tx, cluster, { id: backupId, createdAt: ctx.clock(), partOfChange: true })
     await tx.hsms.update(hsm.id, { backupId })
   })
   return again(LOOK_AGAIN_MS, existing ? 'The backup before the change failed; another is made.' : 'A backup is made.')

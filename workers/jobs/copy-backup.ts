@@ -10,6 +10,8 @@ export const copyBackup = transition({
   idOf: (payload) => payload.copyId,
   from: 'IN_PROGRESS',
   first: 'announce',
+  // The copy is to be seen in the other region meanwhile.
+  restsBefore: 'send',
   steps: {
     announce: async (copy, ctx) => {
       await announce(copy, ctx)

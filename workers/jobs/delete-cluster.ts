@@ -20,12 +20,12 @@ export const deleteCluster = transition({
 })
 
 /** Forgets what belongs to a living cluster: certificates and tags (recorded answers show none afterwards). */
-async function release(cluster: Cluster, { database }: JobContext): Promise<void> {
+async function release(cluster: Cluster, { database, clock }: JobContext): Promise<void> {
   await database.read.clusters.changeState(cluster.id, {
     from: 'DELETE_IN_PROGRESS',
     to: 'DELETED',
     set: {
-      deletedAt: new Date(),
+      deletedAt: clock(),
       clusterCsr: null,
       hsmCertificate: null,
       awsHardwareCertificate: null,

@@ -51,12 +51,14 @@ export const deleteHsm = transition({
       return to('remove')
     },
 
-    remove: async (hsm, { ports, database }) => {
+    remove: async (hsm, { ports, database, clock }) => {
       await ports.hosts.remove(hsm.id)
+      // Of a replacement that never came to be: what it was to replace may still be there.
+      if (hsm.replaces !== null) await ports.hosts.remove(hsm.replaces)
       await database.read.hsms.changeState(hsm.id, {
         from: 'DELETE_IN_PROGRESS',
         to: 'DELETED',
-        set: { deletedAt: new Date() },
+        set: { deletedAt: clock() },
       })
       return done
     },

@@ -2,7 +2,8 @@
  * CreateHsm's job: CREATE_IN_PROGRESS → ACTIVE.
  *
  * place → start → certify → (found | backup → join | restore) → finish. The first HSM of a cluster founds it; another
- * joins its members; the first of a cluster that lives in a backup restores it.
+ * joins its members; the first of a cluster that lives in a backup restores it. One that takes another's place begins
+ * with clear.
  */
 import { jobs } from '../../provider-schema/jobs.ts'
 import type { Backup } from '../../state/backups.ts'
@@ -11,7 +12,7 @@ import type { Hsm } from '../../state/hsms.ts'
 import { HsmError } from '../hsm/protocol/errors.ts'
 import { BACKUP_CHUNK_BYTES } from '../hsm/protocol/management-operations.ts'
 import { backUpFirst } from './backup-step.ts'
-import { announceMembership, setMember } from './membership.ts'
+import { announceMembership, areTogether, setMember } from './membership.ts'
 import type { HsmToRun, ManagementConnection } from './ports.ts'
 import { again, done, Hopeless, to, transition, type JobContext } from './transition.ts'
 import { withHsm } from './with-hsm.ts'
@@ -26,6 +27,20 @@ export const launchHsm = transition({
   from: 'CREATE_IN_PROGRESS',
   first: 'place',
   steps: {
+    /** Only of a replacement: what is left of the HSM before it goes, keys first; then its address is free. */
+    clear: async (hsm, ctx) => {
+      const { replaces } = hsm
+      if (replaces === null) return to('place')
+      await announceMembership(ctx, hsm.clusterId, [hsm.id])
+      try {
+        await withHsm(ctx, { id: replaces, listenIp: hsm.listenIp }, (connection) => connection.call('zeroise', {}))
+      } catch (error) {
+        ctx.log.info({ hsmId: replaces, reason: String(error) }, 'an HSM that is replaced could not be zeroised')
+      }
+      await ctx.ports.hosts.remove(replaces)
+      return to('place')
+    },
+
     place: async (hsm, { database }) => {
       const host = await database.read.hosts.leastLoaded(hsm.availabilityZone)
       if (!host) return again(500, `No host in ${hsm.availabilityZone} has room for an HSM.`)
@@ -47,11 +62,18 @@ export const launchHsm = transition({
     choose: async (hsm, ctx) => {
       const cluster = await clusterOf(hsm, ctx)
       if (cluster.state === 'UNINITIALIZED') return to('found')
-      const others = await otherMembers(hsm, ctx)
-      if (others.some((other) => other.state !== 'DELETE_IN_PROGRESS')) return to('back-up')
-      // The last HSM is on its way out: what it holds is in the backup that its removal makes.
-      if (others.length > 0) return again(100, 'The last HSM of the cluster is being deleted.')
-      if (cluster.state !== 'ACTIVE' && cluster.state !== 'DEGRADED') {
+      const isSwapping = cluster.state === 'MODIFY_IN_PROGRESS' || cluster.state === 'ROLLBACK_IN_PROGRESS'
+      // Before a swap there was a backup already.
+      const fromMembers = isSwapping ? 'join' : 'back-up'
+      const source = await sourceOf(hsm, ctx)
+      if (source === 'members') return to(fromMembers)
+      if (source === 'silent') {
+        // In a swap the job of the cluster knows what to do: it puts another HSM in the place of the silent ones first.
+        if (isSwapping) throw new Hopeless('No HSM of the cluster answers.')
+        return again(0, 'No HSM of the cluster answers.')
+      }
+      if (source !== 'none') return again(100, source.waitFor)
+      if (cluster.state !== 'ACTIVE' && cluster.state !== 'DEGRADED' && !isSwapping) {
         throw new Hopeless('The cluster lost its only HSM before it was activated. Please delete the cluster.')
       }
       return to('restore')
@@ -85,10 +107,13 @@ export const launchHsm = transition({
     join: async (hsm, ctx) => {
       const membership = await setMember(ctx, hsm, true)
       const told = await announceMembership(ctx, hsm.clusterId, [hsm.id])
-      if (told.length === 0) return again(0, 'No HSM of the cluster answers.')
+      const others = await otherMembers(hsm, ctx)
+      if (!others.some(({ id }) => told.includes(id))) return again(0, 'No HSM of the cluster answers.')
       await withHsm(ctx, hsm, (connection) =>
         connection.call('join', { clusterId: hsm.clusterId, membership }, { timeoutMs: FILL_TIMEOUT_MS }),
       )
+      // From here on it names what the HSM was restored from.
+      await ctx.database.read.hsms.update(hsm.id, { backupId: null })
       return to('finish')
     },
 
@@ -113,6 +138,7 @@ export const launchHsm = transition({
         clusterCertificate: restored.clusterCertificate ?? cluster.clusterCertificate,
         trustAnchor: restored.trustAnchor ?? cluster.trustAnchor,
       })
+      await ctx.database.read.hsms.update(hsm.id, { backupId: backup.id })
       return to('finish')
     },
 
@@ -120,8 +146,8 @@ export const launchHsm = transition({
       await ctx.database.read.hsms.changeState(hsm.id, {
         from: 'CREATE_IN_PROGRESS',
         to: 'ACTIVE',
-        message: readyMessage(hsm),
-        set: { backupId: null },
+        message: `${readyMessage(hsm)}${await lossOf(hsm, ctx)}`,
+        set: { backupId: null, replaces: null },
       })
       return done
     },
@@ -131,7 +157,10 @@ export const launchHsm = transition({
     await ctx.database.read.hsms.changeState(hsm.id, {
       from: 'CREATE_IN_PROGRESS',
       to: 'DEGRADED',
-      message: `HSM creation failed. Please delete this HSM and try again. ${reason}`,
+      message:
+        hsm.replaces === null
+          ? `HSM creation failed. Please delete this HSM and try again. ${reason}`
+          : `HSM replacement failed; it is tried again. ${reason}`,
     })
     await announceMembership(ctx, hsm.clusterId)
   },
@@ -147,20 +176,79 @@ function toRun(hsm: Hsm): HsmToRun {
   return { id: hsm.id, hsmType: hsm.hsmType, listenIp: hsm.listenIp, eniIp: hsm.eniIp }
 }
 
+/** What did not come back with an HSM that was restored in the place of a lost one; nothing, when it is no such HSM. */
+async function lossOf(hsm: Hsm, ctx: JobContext): Promise<string> {
+  const { state } = await clusterOf(hsm, ctx)
+  if (hsm.replaces === null || hsm.backupId === null || state === 'MODIFY_IN_PROGRESS') return ''
+  if (state === 'ROLLBACK_IN_PROGRESS') return ''
+  const backup = await ctx.database.read.backups.find(hsm.backupId)
+  if (!backup) return ''
+  return ` It holds the backup ${backup.id} of ${backup.createdAt.toISOString()}: what was written since is lost.`
+}
+
 async function clusterOf(hsm: Hsm, { database }: JobContext): Promise<Cluster> {
   const cluster = await database.read.clusters.find(hsm.clusterId)
   if (!cluster) throw new Hopeless(`${hsm.clusterId} does not exist.`)
   return cluster
 }
 
-async function otherMembers(hsm: Hsm, { database }: JobContext): Promise<Hsm[]> {
-  return (await database.read.hsms.ofCluster(hsm.clusterId)).filter((other) => other.id !== hsm.id && other.member)
+/** Members that the HSM is to be the same as. */
+async function otherMembers(hsm: Hsm, ctx: JobContext): Promise<Hsm[]> {
+  const cluster = await clusterOf(hsm, ctx)
+  return withIt(cluster, hsm, await ctx.database.read.hsms.ofCluster(hsm.clusterId))
 }
 
-/** What to restore: the cluster's own newest backup, else the one it was made from. */
+const withIt = (cluster: Cluster, hsm: Hsm, all: readonly Hsm[]) =>
+  all.filter((other) => other.id !== hsm.id && other.member && areTogether(cluster, hsm, other))
+
+type Source = 'members' | 'none' | 'silent' | { readonly waitFor: string }
+
+const isSource = (found: Source | readonly Hsm[]): found is Source => typeof found === 'string' || 'waitFor' in found
+
+/**
+ * Where the content of a new HSM is: with members, nowhere but in a backup, or what there is to wait for. The first to
+ * find that there is no member is one from then on: a second one waits for it, instead of restoring a twin of the
+ * cluster with a masking key of its own.
+ */
+async function sourceOf(hsm: Hsm, ctx: JobContext): Promise<Source> {
+  const found = await ctx.database.transaction(async (tx): Promise<Source | readonly Hsm[]> => {
+    const cluster = await tx.clusters.lock(hsm.clusterId)
+    if (!cluster) throw new Hopeless(`${hsm.clusterId} does not exist.`)
+    const others = withIt(cluster, hsm, await tx.hsms.ofCluster(hsm.clusterId))
+    if (others.some(({ state }) => state === 'ACTIVE')) return 'members'
+    // The last HSM is on its way out: what it holds is in the backup that its removal makes.
+    if (others.some(({ state }) => state === 'DELETE_IN_PROGRESS')) {
+      return { waitFor: 'The last HSM of the cluster is being deleted.' }
+    }
+    if (others.some(({ state }) => state === 'CREATE_IN_PROGRESS')) {
+      return { waitFor: 'Another HSM of the cluster is being filled.' }
+    }
+    if (others.length > 0) return others
+    if (!(await tx.hsms.find(hsm.id))?.member) {
+      await tx.hsms.update(hsm.id, { member: true })
+      await tx.clusters.nextMembershipEpoch(hsm.clusterId)
+    }
+    return 'none'
+  })
+  if (isSource(found)) return found
+  const answers = await Promise.allSettled(
+    found.map((other) => withHsm(ctx, other, (connection) => connection.call('health', {}))),
+  )
+  return answers.some(({ status }) => status === 'fulfilled') ? 'members' : 'silent'
+}
+
+/** What to restore: the cluster's own newest backup, else the one it was made from; what a rollback goes back to. */
 async function backupOf(cluster: Cluster, { database }: JobContext): Promise<Backup> {
+  const { migration } = cluster
+  const named =
+    cluster.state === 'ROLLBACK_IN_PROGRESS'
+      ? migration?.preMigrationBackup
+      : cluster.state === 'MODIFY_IN_PROGRESS'
+        ? migration?.swap?.backupId
+        : undefined
   const backup =
-    (await database.read.backups.newestReady(cluster.id)) ??
+    (named ? await database.read.backups.find(named) : undefined) ??
+    (await database.read.backups.newestReady(cluster.id, cluster.hsmType)) ??
     (cluster.sourceBackupId ? await database.read.backups.find(cluster.sourceBackupId) : undefined)
   if (!backup) throw new Hopeless('There is no backup to restore the cluster from.')
   return backup

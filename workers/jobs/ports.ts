@@ -23,6 +23,15 @@ export interface HsmToRun {
   readonly eniIp: string
 }
 
+/** An HSM as its host sees it. `why` is a sentence, fit for StateMessage. */
+export type HsmCondition =
+  /** Its process runs, whether or not it answers; or is about to run again. */
+  | { readonly kind: 'running' }
+  /** What is in its directory cannot be used: there is none, or the store cannot be opened. */
+  | { readonly kind: 'lost'; readonly why: string }
+  /** Its keys are destroyed, for good. */
+  | { readonly kind: 'zeroised'; readonly why: string }
+
 /** The processes of one host. They outlive the control plane; a crashed one is restarted by the host without being asked. */
 export interface HostPort {
   /** Makes the HSM's directory and starts its process, unless that was done. Resolves when the process runs. */
@@ -32,6 +41,8 @@ export interface HostPort {
    * serves its ports. Gives the certificates for DescribeClusters.
    */
   certify(hsm: HsmToRun): Promise<DeviceCertificates>
+  /** How the HSM's process is, and whether it can ever be again. */
+  condition(hsmId: HsmId): Promise<HsmCondition>
   /** Ends the process for good and removes its directory, both if they are still there. Whoever must zeroise first, has. */
   remove(hsmId: HsmId): Promise<void>
 }

@@ -52,9 +52,13 @@ export const takeBackup = transition({
 /** HSMs to ask: those at work first; one that is about to be deleted may be the last that has the content. */
 async function sources(ctx: JobContext, backup: Backup): Promise<Hsm[]> {
   const rank = { ACTIVE: 0, DELETE_IN_PROGRESS: 1, DEGRADED: 2, CREATE_IN_PROGRESS: 3, DELETED: 4 } as const
-  return (await ctx.database.read.hsms.ofCluster(backup.clusterId))
-    .filter((hsm) => hsm.member && hsm.state !== 'CREATE_IN_PROGRESS')
-    .toSorted((a, b) => rank[a.state] - rank[b.state])
+  return (
+    (await ctx.database.read.hsms.ofCluster(backup.clusterId))
+      .filter((hsm) => hsm.member && hsm.state !== 'CREATE_IN_PROGRESS')
+      // While a change of the HSM type is rolled back, HSMs of the two types hold different things.
+      .filter((hsm) => hsm.hsmType === backup.hsmType)
+      .toSorted((a, b) => rank[a.state] - rank[b.state])
+  )
 }
 
 async function sealAndStore(connection: ManagementConnection, backupId: BackupId, ctx: JobContext) {
@@ -77,8 +81,17 @@ async function* chunks(connection: ManagementConnection, backupId: BackupId, siz
   }
 }
 
+export interface BackupToBegin {
+  readonly id: BackupId
+  /** By the service clock. */
+  readonly createdAt: Date
+  /** A change of the cluster waits for it: its time is part of the change's, and it does not rest on its own. */
+  readonly partOfChange: boolean
+}
+
 /** A backup of a cluster, begun: its row and its job. Part of the caller's transaction. */
-export async function beginBackup(tx: Access, cluster: Cluster, backupId: BackupId): Promise<void> {
+export async function beginBackup(tx: Access, cluster: Cluster, backup: BackupToBegin): Promise<void> {
+  const { id: backupId, createdAt, partOfChange } = backup
   await tx.backups.insert({
     id: backupId,
     account: cluster.account,
@@ -86,7 +99,8 @@ export async function beginBackup(tx: Access, cluster: Cluster, backupId: Backup
     hsmType: cluster.hsmType,
     mode: cluster.mode,
     state: 'CREATE_IN_PROGRESS',
-    createdAt: new Date(),
+    createdAt,
+    notBefore: partOfChange ? new Date() : null,
     clusterCertificate: cluster.clusterCertificate,
     trustAnchor: cluster.trustAnchor,
   })

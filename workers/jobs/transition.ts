@@ -7,17 +7,25 @@
  */
 import type { Logger } from 'pino'
 import type { JobSpec } from '../../provider-schema/jobs.ts'
-import { findRow, recordStep, type Kind, type RowOf, type StateOf } from '../../state/change-state.ts'
+import { findRow, recordStep, rest, type Kind, type RowOf, type StateOf } from '../../state/change-state.ts'
 import type { Database } from '../../state/database.ts'
+import { restMs, type Pace } from './pace.ts'
 import type { Ports } from './ports.ts'
+import type { Recovery } from './recovery.ts'
 import { pause, stopped } from './until-stopped.ts'
 
 export interface JobContext {
   readonly database: Database
   readonly ports: Ports
   readonly log: Logger
+  /** The service clock, of the timestamps that are shown. Deadlines are in real time. */
+  readonly clock: () => Date
+  readonly pace: Pace
   /** Aborts when the worker is to stop. */
   readonly signal: AbortSignal
+  /** The host whose processes `ports.hosts` looks after. */
+  readonly hostId?: string | undefined
+  readonly recovery?: Recovery | undefined
   /** Told after each step, before its progress is recorded, and once it is. Tests end the process here. */
   readonly onStep?: ((at: { job: string; step: string; recorded: boolean }) => void) | undefined
 }
@@ -46,6 +54,8 @@ export interface Transition<K extends Kind, Payload> {
   /** Rows of that state that it has to do with; all, when left out. */
   readonly concerns?: (row: RowOf[K]) => boolean
   readonly first: string
+  /** The step before which it rests when the operator asked for a slower pace; the first, when left out. */
+  readonly restsBefore?: string
   readonly steps: Readonly<Record<string, (row: RowOf[K], ctx: JobContext) => Promise<Next>>>
   /** Leaves the state when the deadline has passed or the case is hopeless. `reason` is fit for StateMessage. */
   readonly expired: (row: RowOf[K], ctx: JobContext, reason: string) => Promise<void>
@@ -59,15 +69,18 @@ export function transition<K extends Kind, Payload>(definition: Transition<K, Pa
 const FIRST_PAUSE_MS = 100
 const LONGEST_PAUSE_MS = 2_000
 
+/** How performing ended: to be queued again at once when interrupted, and for then when it rests. */
+export type Outcome = 'finished' | 'interrupted' | { readonly restsUntil: Date }
+
 /**
- * Performs a transition from wherever its row stands to the end. Resolves with `interrupted` when the worker was told to
- * stop meanwhile; the job is to be queued again then. Throws only when the database does not answer.
+ * Performs a transition from wherever its row stands to the end, or to where it rests. Resolves with `interrupted` when
+ * the worker was told to stop meanwhile. Throws only when the database does not answer.
  */
 export async function perform<K extends Kind, Payload>(
   definition: Transition<K, Payload>,
   payload: Payload,
   ctx: JobContext,
-): Promise<'finished' | 'interrupted'> {
+): Promise<Outcome> {
   const id = definition.idOf(payload)
   const db = ctx.database.sql
   let pauseMs = FIRST_PAUSE_MS
@@ -80,6 +93,8 @@ export async function perform<K extends Kind, Payload>(
       return 'finished'
     }
     const name = row.step ?? definition.first
+    const restsUntil = await restOf(definition, row, name, ctx)
+    if (restsUntil && restsUntil.getTime() > Date.now()) return { restsUntil }
     const next = await attempt(definition, row, name, ctx)
     if (next === 'expired' || next.kind === 'done') return 'finished'
     if (next.kind === 'to') {
@@ -94,6 +109,23 @@ export async function perform<K extends Kind, Payload>(
     await pause(next.afterMs || pauseMs, ctx.signal)
     pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
   }
+}
+
+/**
+ * Until when the transition rests before this step. Decided once and kept in the row: a worker that dies loses nothing
+ * of it, and another does not begin it anew.
+ */
+async function restOf<K extends Kind, Payload>(
+  definition: Transition<K, Payload>,
+  row: RowOf[K],
+  name: string,
+  { pace, database }: JobContext,
+): Promise<Date | undefined> {
+  if (row.notBefore) return row.notBefore
+  if (pace === 0 || name !== (definition.restsBefore ?? definition.first)) return undefined
+  const ms = restMs(pace, definition.job.name)
+  if (ms === 0) return undefined
+  return rest(database.sql, definition.kind, row.id, { state: definition.from, step: row.step }, ms)
 }
 
 /** Runs one step; what it throws becomes a repetition, or the end when it is hopeless. */

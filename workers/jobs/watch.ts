@@ -1,19 +1,22 @@
 /**
  * The watcher asks every HSM how it is, and makes the rows say so: a cluster that a client activated becomes ACTIVE, an
- * HSM that does not answer DEGRADED, one that answers again ACTIVE. An HSM that missed a list of members gets the newest.
+ * HSM that does not answer DEGRADED, one that answers again ACTIVE; one that cannot come back is replaced (recover.ts). An
+ * HSM that missed a list of members gets the newest.
  *
- * It only ever follows what HSMs say; it commands nothing that the rows do not already hold. Several workers may watch
- * at once: each change is a compare-and-set.
+ * Several workers may watch at once: each change is a compare-and-set.
  */
 import { newBackupId } from '../../provider-schema/ids.ts'
 import type { HsmId } from '../../provider-schema/ids.ts'
 import type { Cluster } from '../../state/clusters.ts'
+import { rest } from '../../state/change-state.ts'
 import type { Hsm } from '../../state/hsms.ts'
 import type { ManagementOperations } from '../hsm/protocol/management-operations.ts'
 import type { ResultOf } from '../hsm/protocol/envelope.ts'
 import { readyMessage } from './launch-hsm.ts'
 import { announceMembership } from './membership.ts'
+import { restMs } from './pace.ts'
 import type { ManagementConnection } from './ports.ts'
+import { recover } from './recover.ts'
 import { beginBackup } from './take-backup.ts'
 import type { JobContext } from './transition.ts'
 import { pause, stopped } from './until-stopped.ts'
@@ -22,16 +25,21 @@ const ROUND_MS = 250
 /** An HSM of a cluster that waits for its activation is asked every round, others this often. */
 const CALM_MS = 2_000
 const ANSWER_MS = 2_000
-/** A restart of a crashed process takes less than this: only what lasts longer is shown. */
-export const SILENCE_MS = 5_000
+/**
+ * Silence counts for at most this much a round: a machine that slept, or a worker that was away, did not hear of an HSM,
+ * which is another thing than its silence.
+ */
+const SILENCE_A_ROUND_MS = 1_000
 
 type Health = ResultOf<ManagementOperations, 'health'>
-type WatchContext = Pick<JobContext, 'database' | 'ports' | 'log' | 'signal'>
+type WatchContext = Pick<JobContext, 'database' | 'ports' | 'log' | 'signal' | 'hostId' | 'recovery' | 'clock' | 'pace'>
 
 interface Watched {
   connection?: ManagementConnection
   nextLook: number
-  lastAnswer: number
+  /** When it was last asked, and for how long it has not answered. */
+  lastLook: number
+  silentMs: number
 }
 
 /** Watches until the signal aborts. Survives a database that does not answer. */
@@ -48,9 +56,12 @@ export async function watch(ctx: WatchContext): Promise<void> {
   for (const { connection } of watched.values()) await connection?.close()
 }
 
+const isWanted = ({ member, replaces }: Hsm) => member || replaces !== null
+
 async function round(ctx: WatchContext, watched: Map<HsmId, Watched>): Promise<void> {
   const present = (await ctx.database.read.hsms.present()).filter(
-    ({ hsm }) => hsm.member && (hsm.state === 'ACTIVE' || hsm.state === 'DEGRADED'),
+    // Of those that are no members only replacements that failed: they are tried again.
+    ({ hsm }) => (hsm.member && hsm.state === 'ACTIVE') || (isWanted(hsm) && hsm.state === 'DEGRADED'),
   )
   const ids = new Set(present.map(({ hsm }) => hsm.id))
   for (const [id, entry] of watched) {
@@ -61,13 +72,15 @@ async function round(ctx: WatchContext, watched: Map<HsmId, Watched>): Promise<v
   const now = Date.now()
   await Promise.all(
     present.map(async ({ hsm, cluster }) => {
-      const entry = watched.get(hsm.id) ?? { nextLook: 0, lastAnswer: now }
+      const entry = watched.get(hsm.id) ?? { nextLook: 0, lastLook: now, silentMs: 0 }
       watched.set(hsm.id, entry)
       if (entry.nextLook > now) return
       entry.nextLook = now + (cluster.state === 'INITIALIZED' || hsm.state === 'DEGRADED' ? 0 : CALM_MS)
-      const health = await look(ctx, hsm, entry)
+      const health = hsm.member ? await look(ctx, hsm, entry) : undefined
+      entry.silentMs = health ? 0 : entry.silentMs + Math.min(Date.now() - entry.lastLook, SILENCE_A_ROUND_MS)
+      entry.lastLook = Date.now()
       if (health) await follow(ctx, hsm, cluster, health)
-      else await noteSilence(ctx, hsm, entry)
+      else await recover(ctx, hsm, cluster, entry.silentMs)
     }),
   )
 }
@@ -75,9 +88,7 @@ async function round(ctx: WatchContext, watched: Map<HsmId, Watched>): Promise<v
 async function look(ctx: WatchContext, hsm: Hsm, entry: Watched): Promise<Health | undefined> {
   try {
     if (!entry.connection?.usable) entry.connection = await ctx.ports.hsms.connect(hsm)
-    const health = await entry.connection.call('health', {}, { timeoutMs: ANSWER_MS })
-    entry.lastAnswer = Date.now()
-    return health
+    return await entry.connection.call('health', {}, { timeoutMs: ANSWER_MS })
   } catch {
     // Asked again soon: only silence that lasts means anything.
     entry.nextLook = 0
@@ -93,20 +104,22 @@ async function follow(ctx: WatchContext, hsm: Hsm, cluster: Cluster, health: Hea
   }
 }
 
-/** A client has activated the cluster: it is ACTIVE, and its first backup begins. */
+/** A client has activated the cluster: it is ACTIVE, at the pace asked for, and its first backup begins. */
 async function activated(ctx: WatchContext, cluster: Cluster): Promise<void> {
+  const restsUntil =
+    cluster.notBefore ??
+    (ctx.pace > 0
+      ? await rest(
+          ctx.database.sql,
+          'cluster',
+          cluster.id,
+          { state: 'INITIALIZED', step: null },
+          restMs(ctx.pace, 'activation'),
+        )
+      : undefined)
+  if (restsUntil && restsUntil.getTime() > Date.now()) return
   await ctx.database.transaction(async (tx) => {
     const active = await tx.clusters.changeState(cluster.id, { from: 'INITIALIZED', to: 'ACTIVE' })
-    if (active) await beginBackup(tx, active, newBackupId())
-  })
-}
-
-async function noteSilence(ctx: WatchContext, hsm: Hsm, entry: Watched): Promise<void> {
-  if (hsm.state !== 'ACTIVE' || Date.now() - entry.lastAnswer < SILENCE_MS) return
-  ctx.log.warn({ hsmId: hsm.id }, 'an HSM does not answer')
-  await ctx.database.read.hsms.changeState(hsm.id, {
-    from: 'ACTIVE',
-    to: 'DEGRADED',
-    message: 'The HSM does not answer. Its host restarts it; its keys are kept.',
+    if (active) await beginBackup(tx, active, { id: newBackupId(), createdAt: ctx.clock(), partOfChange: false })
   })
 }

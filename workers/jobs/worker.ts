@@ -5,10 +5,13 @@
  * WORKER_SILENCE_SECONDS by whichever worker looks next, and a row that waits for a job that was lost gets a new one.
  */
 import { EventEmitter } from 'node:events'
-import { Logger as QueueLogger, run, type Runner, type TaskList, type WorkerEvents } from 'graphile-worker'
+import { Logger as QueueLogger, run, type Runner, type Task, type TaskList, type WorkerEvents } from 'graphile-worker'
 import type { Logger } from 'pino'
+import { jobs } from '../../provider-schema/jobs.ts'
 import type { Database } from '../../state/database.ts'
 import { beat, releaseJobsOfTheDead, signOff, takeOver } from '../../state/job-workers.ts'
+import { keepHouse } from './housekeeping.ts'
+import type { Pace } from './pace.ts'
 import type { Ports } from './ports.ts'
 import { reconcile, TRANSITIONS } from './transitions.ts'
 import type { JobContext } from './transition.ts'
@@ -24,6 +27,11 @@ export interface JobWorkerOptions {
   readonly log: Logger
   /** The host that this process runs HSMs on; told to the database with every heartbeat. */
   readonly host?: { readonly id: string; readonly zones: string[]; readonly capacity: number }
+  readonly recovery?: JobContext['recovery']
+  /** The service clock; real time, when left out. */
+  readonly clock?: JobContext['clock']
+  /** 0, when left out. */
+  readonly pace?: Pace
   readonly onStep?: JobContext['onStep']
 }
 
@@ -36,6 +44,8 @@ export interface JobWorker {
 const CONCURRENCY = 10
 const BEAT_MS = 1_000
 const RECONCILE_MS = 5_000
+/** Moving the clock queues it as well. */
+const HOUSEKEEPING_MS = 30_000
 const POLL_MS = 1_000
 const RESTART_MS = 500
 
@@ -46,7 +56,11 @@ export function startJobWorker(options: JobWorkerOptions): JobWorker {
     database: options.database,
     ports: options.ports,
     log: options.log,
+    clock: options.clock ?? (() => new Date()),
+    pace: options.pace ?? 0,
     signal: stop.signal,
+    hostId: options.host?.id,
+    recovery: options.recovery,
     onStep: options.onStep,
   }
   const id = options.name
@@ -58,6 +72,9 @@ export function startJobWorker(options: JobWorkerOptions): JobWorker {
       const queued = await reconcile(ctx)
       if (queued.length > 0) ctx.log.info({ jobs: queued }, 'queued what no job was working on')
     }),
+    every(HOUSEKEEPING_MS, ctx, 'housekeeping could not be queued', () =>
+      options.database.read.enqueue(jobs.housekeeping, {}),
+    ),
     watch(ctx),
   ])
   return {
@@ -105,16 +122,16 @@ async function workQueue(
 }
 
 function tasks(ctx: JobContext): TaskList {
-  return Object.fromEntries(
-    TRANSITIONS.map((each) => [
-      each.name,
-      async (payload: unknown) => {
-        const outcome = await each.perform(payload, ctx)
-        // The step under way was let end; the rest is for whoever works next.
-        if (outcome === 'interrupted') await each.enqueue(payload, ctx)
-      },
-    ]),
-  )
+  const transitions = TRANSITIONS.map((each): [string, Task] => [
+    each.name,
+    async (payload: unknown) => {
+      const outcome = await each.perform(payload, ctx)
+      // The step under way was let end; the rest is for whoever works next.
+      if (outcome === 'interrupted') await each.enqueue(payload, ctx)
+      else if (outcome !== 'finished') await each.enqueue(payload, ctx, outcome.restsUntil)
+    },
+  ])
+  return { ...Object.fromEntries(transitions), [jobs.housekeeping.name]: () => keepHouse(ctx) }
 }
 
 async function heartbeat(

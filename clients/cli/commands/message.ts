@@ -5,7 +5,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
 import { MAX_MESSAGE_BYTES } from '../../../workers/hsm/protocol/client/crypto.ts'
-import { HASHES, type SignMechanism } from '../../../workers/hsm/protocol/mechanisms.ts'
+import { HASHES, takesDigest, type SignMechanism } from '../../../workers/hsm/protocol/mechanisms.ts'
 import { CliError } from '../cli-error.ts'
 import type { OptionSpec } from '../command.ts'
 import { messageOf } from '../config.ts'
@@ -60,10 +60,10 @@ export async function readMessage<Mechanism extends SignMechanism>(
   { data, dataPath }: z.output<typeof messageInput>,
   mechanism: Mechanism,
 ): Promise<{ mechanism: Mechanism; data: Buffer }> {
-  if (data === undefined && dataPath !== undefined && mechanism.dataType === 'raw') {
+  if (data === undefined && dataPath !== undefined && takesDigest(mechanism) && mechanism.dataType === 'raw') {
     const size = await sizeOf(dataPath)
     if (size > MAX_MESSAGE_BYTES) {
-      return { mechanism: { ...mechanism, dataType: 'digest' }, data: await digestOf(dataPath, mechanism.hash) }
+      return { mechanism: { ...mechanism, dataType: 'digest' }, data: await digestOf(dataPath, mechanism.hash ?? 'sha512') }
     }
   }
   return { mechanism, data: await bytesOf('data', data, dataPath, MAX_MESSAGE_BYTES) }

@@ -50,6 +50,23 @@ const keyPair = {
     pair && { kind: 'keys', secret: pair.privateKey.handle, public: pair.publicKey.handle },
 } as const
 
+/** One secret key was made, by whatever operation. */
+const madeKey = (opcode: Opcode) =>
+  ({
+    opcode,
+    details: (_params: unknown, result: { readonly key: Pick<KeyInfo, 'handle' | 'attributes'> } | undefined) =>
+      keyDetails(result?.key),
+  }) as const
+
+/** Something is done with one key that is there. */
+const ofKey = (opcode: Opcode) =>
+  ({
+    opcode,
+    about: ({ handle }: { readonly handle: string }) => handle,
+    details: ({ handle }: { readonly handle: string }, _result: unknown, key: KeyInfo | undefined): Details =>
+      keyDetails(key) ?? { kind: 'keys', secret: handle },
+  }) as const
+
 export const CLIENT_EVENTS: { readonly [Op in AuditedOperation]: Row<Op> } = {
   hello: 'not recorded',
   activate: {
@@ -63,15 +80,40 @@ export const CLIENT_EVENTS: { readonly [Op in AuditedOperation]: Row<Op> } = {
   'user-create': { opcode: ({ role }) => (role === 'admin' ? 'CN_CREATE_CO' : 'CN_CREATE_USER'), details: user },
   'user-delete': { opcode: 'CN_DELETE_USER', details: user },
   'user-change-password': { opcode: 'CN_CHANGE_PSWD', details: user },
+  'user-change-mfa': { opcode: 'SR_CHANGE_MFA', details: user },
+  'user-register-quorum-key': { opcode: 'SR_REGISTER_QUORUM_KEY' },
+  'mfa-token-generate': 'not recorded',
+  'quorum-list-values': 'not recorded',
+  'quorum-set-value': { opcode: 'CN_SET_M_VALUE' },
+  'quorum-token-generate': { opcode: 'CN_GET_TOKEN' },
+  'quorum-approve': { opcode: 'CN_APPROVE_TOKEN' },
+  'quorum-token-list': 'not recorded',
+  'quorum-token-delete': { opcode: 'CN_DELETE_TOKEN' },
+  'quorum-token-drop': { opcode: 'CN_DELETE_TOKEN' },
   'mtls-register-trust-anchor': { opcode: 'SR_MTLS_REGISTER_TRUST_ANCHOR' },
   'mtls-deregister-trust-anchor': { opcode: 'SR_MTLS_DEREGISTER_TRUST_ANCHOR' },
   'mtls-list-trust-anchors': 'not recorded',
   'mtls-get-enforcement': 'not recorded',
   'mtls-set-enforcement': { opcode: 'SR_MTLS_SET_ENFORCEMENT' },
-  'key-generate-aes': { opcode: 'CN_GENERATE_KEY', details: (_params, result) => keyDetails(result?.key) },
+  'key-generate-aes': madeKey('CN_GENERATE_KEY'),
+  'key-generate-des3': madeKey('CN_GENERATE_KEY'),
+  'key-generate-generic-secret': madeKey('CN_GENERATE_KEY'),
   'key-generate-rsa': keyPair,
   'key-generate-ec': keyPair,
+  'key-generate-ml-dsa': keyPair,
+  'key-generate-ml-kem': keyPair,
+  'key-encapsulate': madeKey('CN_DERIVE_KEY'),
+  'key-decapsulate': madeKey('CN_DERIVE_KEY'),
+  'key-import': madeKey('CN_CREATE_OBJECT'),
+  'key-unwrap': madeKey('CN_UNWRAP_KEY'),
+  'key-derive': madeKey('CN_DERIVE_KEY'),
+  'key-wrap': ofKey('CN_WRAP_KEY'),
+  'key-value': ofKey('SR_READ_KEY_VALUE'),
+  'key-set-attribute': ofKey('CN_MODIFY_OBJECT'),
+  'key-share': ofKey('CN_SHARE_OBJECT'),
+  'key-unshare': ofKey('CN_SHARE_OBJECT'),
   'key-find': 'not recorded',
+  'key-describe': 'not recorded',
   'key-delete': {
     opcode: (_params, key) => (key?.attributes.token === false ? 'CN_DESTROY_OBJECT' : 'CN_TOMBSTONE_OBJECT'),
     about: ({ handle }) => handle,
@@ -83,4 +125,9 @@ export const CLIENT_EVENTS: { readonly [Op in AuditedOperation]: Row<Op> } = {
   encrypt: 'not recorded',
   decrypt: 'not recorded',
   random: 'not recorded',
+  digest: 'not recorded',
+  'part-begin': 'not recorded',
+  'part-update': 'not recorded',
+  'part-finish': 'not recorded',
+  'part-cancel': 'not recorded',
 }

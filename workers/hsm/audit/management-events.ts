@@ -25,6 +25,7 @@ const FOUNDING: readonly Opcode[] = ['CN_INIT_TOKEN', 'CN_GEN_PSWD_ENC_KEY', 'CN
 
 export const MANAGEMENT_EVENTS: { readonly [Op in Operation]: Row | 'not recorded' } = {
   health: 'not recorded',
+  inventory: 'not recorded',
   found: { after: FOUNDING, onlyBlank: true },
   'install-certificate': { after: ['CN_CERT_AUTH_STORE_CERT'] },
   membership: 'not recorded',

@@ -1,8 +1,10 @@
 /** Using keys: sign, verify, encrypt, decrypt; and random bytes. */
+import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import type { Place } from '../mechanisms/mechanism.ts'
 import { random } from '../mechanisms/random.ts'
-import { decryptGcm, encryptGcm, sign, verify } from '../mechanisms/registry.ts'
+import { decrypt, encrypt, sign, verify } from '../mechanisms/registry.ts'
+import { requireAllowed } from '../policy/mechanism-policy.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
 import type { Handlers } from '../server/port-server.ts'
 import { requireCluster, type ClientHsm } from './client-hsm.ts'
@@ -21,26 +23,32 @@ export function cryptoHandlers(hsm: ClientHsm) {
   return {
     sign({ handle, mechanism, data, requireTwoCopies }, connection) {
       const key = hsm.keys.usable(admitCaller('sign', hsm, connection), handle, requireTwoCopies)
-      const { mode } = requireCluster(hsm)
-      const signature = sign(mechanism, { key, data, mode, place: place() })
+      const { mode, hsmType } = requireCluster(hsm)
+      const signature = sign(mechanism, { key, data, mode, hsmType, place: place() })
       return signature instanceof Promise ? signature.then((bytes) => ({ signature: bytes })) : { signature }
     },
 
     verify({ handle, mechanism, data, signature, requireTwoCopies }, connection) {
       const key = hsm.keys.usable(admitCaller('verify', hsm, connection), handle, requireTwoCopies)
-      const { mode } = requireCluster(hsm)
-      const valid = verify(mechanism, { key, data, mode, place: place(), signature })
+      const { mode, hsmType } = requireCluster(hsm)
+      const valid = verify(mechanism, { key, data, mode, hsmType, place: place(), signature })
       return valid instanceof Promise ? valid.then((answer) => ({ valid: answer })) : { valid }
     },
 
     encrypt({ handle, mechanism, data, requireTwoCopies }, connection) {
       const key = hsm.keys.usable(admitCaller('encrypt', hsm, connection), handle, requireTwoCopies)
-      return encryptGcm(key, mechanism, data)
+      return encrypt(mechanism, { key, data, ...requireCluster(hsm) })
     },
 
     decrypt({ handle, mechanism, data, requireTwoCopies }, connection) {
       const key = hsm.keys.usable(admitCaller('decrypt', hsm, connection), handle, requireTwoCopies)
-      return { plaintext: decryptGcm(key, mechanism, data) }
+      return { plaintext: decrypt(mechanism, { key, data, ...requireCluster(hsm) }) }
+    },
+
+    digest({ hash, data }, connection) {
+      admitCaller('digest', hsm, connection)
+      requireAllowed(hash, 'digest', requireCluster(hsm))
+      return { digest: createHash(hash).update(data).digest() }
     },
 
     random({ length }, connection) {

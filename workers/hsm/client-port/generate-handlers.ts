@@ -1,31 +1,62 @@
 /** Making keys. */
-import { generateAes } from '../mechanisms/aes.ts'
 import { generateEc } from '../mechanisms/ec.ts'
+import { generateMlDsa } from '../mechanisms/ml-dsa.ts'
+import { generateMlKem } from '../mechanisms/ml-kem.ts'
 import type { PairMaterial } from '../mechanisms/mechanism.ts'
 import { generateRsa } from '../mechanisms/rsa.ts'
+import { generateSecret } from '../mechanisms/secret-keys.ts'
+import type { SecretType } from '../policy/key-policy.ts'
+import { requireAllowed, type PolicyMechanism } from '../policy/mechanism-policy.ts'
 import type { AttributeTemplate, KeyInfo } from '../protocol/attributes.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
 import type { Handlers } from '../server/port-server.ts'
-import type { ClientHsm } from './client-hsm.ts'
+import type { Creation } from '../vault/key-order.ts'
+import { requireCluster, type ClientHsm } from './client-hsm.ts'
 import { admitCaller, type ClientConnection, type Session } from './session.ts'
 
-interface PairOrder {
+interface SecretOrder extends Creation {
+  readonly attributes: AttributeTemplate
+}
+
+interface PairOrder extends Creation {
   readonly publicAttributes: AttributeTemplate
   readonly privateAttributes: AttributeTemplate
-  readonly requireTwoCopies: boolean
 }
 
 export function generateHandlers(hsm: ClientHsm) {
-  const generatePair = async (
-    operation: 'key-generate-rsa' | 'key-generate-ec',
+  const generateOne = async (
+    operation: keyof ClientOperations,
     connection: ClientConnection,
-    { publicAttributes, privateAttributes, requireTwoCopies }: PairOrder,
+    { attributes, ...creation }: SecretOrder,
+    type: SecretType,
+    lengthBytes: number,
+  ) => {
+    const owner = admitCaller(operation, hsm, connection)
+    requireAllowed(type, 'generate', requireCluster(hsm))
+    const [key] = await hsm.keys.create({
+      ...creation,
+      owner,
+      scope: connection.context,
+      orders: [{ class: 'secret-key', template: attributes }],
+      generate: () => [generateSecret(type, lengthBytes)],
+    })
+    endIfGone(hsm, connection)
+    return { key: present(key) }
+  }
+
+  const generatePair = async (
+    operation: keyof ClientOperations,
+    connection: ClientConnection,
+    { publicAttributes, privateAttributes, ...creation }: PairOrder,
+    mechanism: PolicyMechanism,
     generate: () => Promise<PairMaterial>,
   ) => {
+    const owner = admitCaller(operation, hsm, connection)
+    requireAllowed(mechanism, 'generate', requireCluster(hsm))
     const [publicKey, privateKey] = await hsm.keys.create({
-      owner: admitCaller(operation, hsm, connection),
+      ...creation,
+      owner,
       scope: connection.context,
-      requireTwoCopies,
       orders: [
         { class: 'public-key', template: publicAttributes },
         { class: 'private-key', template: privateAttributes },
@@ -40,34 +71,37 @@ export function generateHandlers(hsm: ClientHsm) {
   }
 
   return {
-    async 'key-generate-aes'({ lengthBytes, attributes, requireTwoCopies }, connection) {
-      const [key] = await hsm.keys.create({
-        owner: admitCaller('key-generate-aes', hsm, connection),
-        scope: connection.context,
-        requireTwoCopies,
-        orders: [{ class: 'secret-key', template: attributes }],
-        generate: () => [generateAes(lengthBytes)],
-      })
-      endIfGone(hsm, connection)
-      return { key: present(key) }
-    },
+    'key-generate-aes': ({ lengthBytes, ...order }, connection) =>
+      generateOne('key-generate-aes', connection, order, 'aes', lengthBytes),
 
-    'key-generate-rsa': (params, connection) =>
-      generatePair('key-generate-rsa', connection, params, () =>
-        generateRsa(params.modulusBits, params.publicExponent),
+    'key-generate-des3': (order, connection) => generateOne('key-generate-des3', connection, order, 'des3', 24),
+
+    'key-generate-generic-secret': ({ lengthBytes, ...order }, connection) =>
+      generateOne('key-generate-generic-secret', connection, order, 'generic-secret', lengthBytes),
+
+    'key-generate-rsa': ({ modulusBits, publicExponent, ...order }, connection) =>
+      generatePair('key-generate-rsa', connection, order, 'rsa', () => generateRsa(modulusBits, publicExponent)),
+
+    'key-generate-ec': ({ curve, ...order }, connection) =>
+      generatePair('key-generate-ec', connection, order, curve === 'ed25519' ? 'ed25519' : 'ec', () =>
+        generateEc(curve),
       ),
 
-    'key-generate-ec': (params, connection) =>
-      generatePair('key-generate-ec', connection, params, () => generateEc(params.curve)),
+    'key-generate-ml-dsa': ({ parameterSet, ...order }, connection) =>
+      generatePair('key-generate-ml-dsa', connection, order, 'ml-dsa', () => generateMlDsa(parameterSet)),
+
+    'key-generate-ml-kem': ({ parameterSet, ...order }, connection) =>
+      generatePair('key-generate-ml-kem', connection, order, 'ml-kem', () => generateMlKem(parameterSet)),
   } satisfies Partial<Handlers<ClientOperations, Session>>
 }
 
 /** A connection that ended while its keys were made ends them now: nobody else would. */
-function endIfGone({ keys }: ClientHsm, { socket, context }: ClientConnection): void {
+export function endIfGone({ keys }: ClientHsm, { socket, context }: ClientConnection): void {
   if (socket.destroyed || !context.caller) keys.endSession(context)
 }
 
-function present(key: KeyInfo | undefined): KeyInfo {
+/** The key that an order brought. */
+export function present(key: KeyInfo | undefined): KeyInfo {
   if (!key) throw new Error('every key that was ordered is made')
   return key
 }

@@ -4,25 +4,34 @@ import { clientOperations, type ClientOperations } from '../protocol/client-oper
 import { clientAudit } from '../audit/audited.ts'
 import type { AuditLog } from '../audit/audit-log.ts'
 import { servePort, type Handlers, type PortServer } from '../server/port-server.ts'
+import { withApprovals } from './approvals.ts'
 import type { ClientHsm } from './client-hsm.ts'
 import { cryptoHandlers } from './crypto-handlers.ts'
 import { generateHandlers } from './generate-handlers.ts'
+import { kemHandlers } from './kem-handlers.ts'
 import { keyHandlers } from './key-handlers.ts'
 import { mtlsConnections } from './mtls-connections.ts'
 import { mtlsHandlers, type Sparing } from './mtls-handlers.ts'
+import { quorumHandlers } from './quorum-handlers.ts'
+import { multiPartHandlers } from './multi-part-handlers.ts'
 import { endLogin, newSession, type ClientConnection, type Session } from './session.ts'
 import { sessionHandlers } from './session-handlers.ts'
+import { transferHandlers } from './transfer-handlers.ts'
 import { userHandlers } from './user-handlers.ts'
 
 export function clientHandlers(hsm: ClientHsm, sparing: Sparing): Handlers<ClientOperations, Session> {
-  return {
+  return withApprovals(hsm, {
     ...sessionHandlers(hsm),
     ...userHandlers(hsm),
+    ...quorumHandlers(hsm),
     ...mtlsHandlers(hsm, sparing),
     ...generateHandlers(hsm),
     ...keyHandlers(hsm),
+    ...transferHandlers(hsm),
     ...cryptoHandlers(hsm),
-  }
+    ...kemHandlers(hsm),
+    ...multiPartHandlers(hsm),
+  })
 }
 
 export interface ClientPort {
@@ -33,6 +42,8 @@ export interface ClientPort {
   endLoginsOf(username: string): void
   drain(): Promise<void>
   resume(): void
+  /** Ends every connection now, whatever is under way, and takes no more. */
+  cutOff(): void
   close(graceMs: number): Promise<void>
 }
 
@@ -89,6 +100,10 @@ export async function serveClients(
     },
     drain: () => server.drain(),
     resume: () => server.resume(),
+    cutOff() {
+      void server.drain()
+      for (const connection of server.connections) connection.destroy()
+    },
     close: (graceMs) => server.close(graceMs),
   }
 }

@@ -1,20 +1,48 @@
 /** Shapes of the protocol as text that a person reads, made from the zod schemas that the HSM itself checks with. */
 import { z } from 'zod'
-import { attributeTemplate, keyAttributes, keyFilter, keyInfo } from '../protocol/attributes.ts'
+import { approval, quorumTokenInfo } from '../protocol/client/quorum.ts'
+import {
+  attributeChange,
+  attributeTemplate,
+  carriedTemplate,
+  keyAttributes,
+  keyFilter,
+  keyInfo,
+} from '../protocol/attributes.ts'
 import { trustAnchor } from '../protocol/client/mtls.ts'
 import { signedMembership } from '../protocol/management-operations.ts'
-import { signMechanism } from '../protocol/mechanisms.ts'
+import {
+  cipherStreamMechanism,
+  decryptMechanism,
+  deriveMechanism,
+  encryptMechanism,
+  signMechanism,
+  signStreamMechanism,
+  unwrapMechanism,
+  wrapMechanism,
+} from '../protocol/mechanisms.ts'
 import { member, userInfo } from '../protocol/values.ts'
 
 /** Shapes that several operations share: they stand in the page once. */
 export const NAMED_SHAPES: Readonly<Record<string, z.ZodType>> = {
   Member: member,
   UserInfo: userInfo,
+  CarriedTemplate: carriedTemplate,
   AttributeTemplate: attributeTemplate,
+  AttributeChange: attributeChange,
   KeyAttributes: keyAttributes,
   KeyInfo: keyInfo,
   KeyFilter: keyFilter,
   SignMechanism: signMechanism,
+  SignStreamMechanism: signStreamMechanism,
+  EncryptMechanism: encryptMechanism,
+  DecryptMechanism: decryptMechanism,
+  CipherStreamMechanism: cipherStreamMechanism,
+  WrapMechanism: wrapMechanism,
+  UnwrapMechanism: unwrapMechanism,
+  DeriveMechanism: deriveMechanism,
+  Approval: approval,
+  QuorumTokenInfo: quorumTokenInfo,
   TrustAnchor: trustAnchor,
   SignedMembership: signedMembership,
 }

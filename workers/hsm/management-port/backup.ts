@@ -27,7 +27,8 @@ export function backupHandlers(hsm: ManagedHsm, spool: BackupSpool) {
         if (!identity) throw new HsmError('WrongState', 'this HSM belongs to no cluster: there is nothing to back up')
         const { fleetBackupKeyFile } = hsm.config
         const path = spool.outgoing(backupId)
-        const written = await writeBackup({ path, fleetBackupKeyFile, identity, store: hsm.store })
+        const about = { ...identity, hsmType: hsm.config.hsmType }
+        const written = await writeBackup({ path, fleetBackupKeyFile, identity: about, store: hsm.store })
         hsm.log.info({ backupId, ...written }, 'backup sealed')
         return written
       }),

@@ -39,6 +39,8 @@ export interface Clients {
   /** Takes no new connections and requests from the moment of the call; resolves when none is under way. */
   drain(): Promise<void>
   resume(): void
+  /** Ends every connection now, whatever is under way, and takes no more. */
+  cutOff(): void
 }
 
 /** The other HSMs of the cluster: see `Replicator`. */

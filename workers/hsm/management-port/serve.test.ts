@@ -4,6 +4,7 @@ import { connect as connectTcp } from 'node:net'
 import { test } from 'node:test'
 import { makeCertificate } from '../identity/certificate.ts'
 import { ConnectionLost } from '../protocol/errors.ts'
+import { managementOperations } from '../protocol/management-operations.ts'
 import { customerCa, fleetPki, type TlsCredentials } from '../testing/pki.ts'
 import { partialHsm } from './testing/partial-hsm.ts'
 
@@ -93,7 +94,7 @@ test('a list of members counts only if the control plane signed it for this clus
   assert.equal(hsm.membership.includes('hsm-2'), false)
 })
 
-test('only a caller of the control plane gets in', async (t) => {
+test('no operation is answered to a caller who is not of the control plane', async (t) => {
   const { pki, hsm, connect, port } = await partialHsm(t)
   const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const nameless = makeCertificate({
@@ -105,16 +106,27 @@ test('only a caller of the control plane gets in', async (t) => {
     notAfter: new Date(Date.now() + 60_000),
     usage: ['digitalSignature'],
   })
-  const strangers: readonly TlsCredentials[] = [
-    hsm.device.tls,
-    fleetPki().control('jobs'),
-    { key: key.export({ format: 'pem', type: 'pkcs8' }), cert: nameless },
-  ]
-  for (const stranger of strangers) {
-    await assert.rejects(async () => {
-      const connection = await connect(stranger)
-      await connection.call('health', {})
-    }, ConnectionLost)
+  const strangers: Readonly<Record<string, Partial<TlsCredentials>>> = {
+    'without a certificate': {},
+    'another HSM': hsm.device.tls,
+    'the control plane of another fleet': fleetPki().control('jobs'),
+    'a certificate of the control CA that names nobody': {
+      key: key.export({ format: 'pem', type: 'pkcs8' }),
+      cert: nameless,
+    },
+  }
+  for (const [who, stranger] of Object.entries(strangers)) {
+    for (const op of Object.keys(managementOperations)) {
+      await assert.rejects(
+        async () => {
+          const connection = await connect(stranger)
+          // Nothing of a stranger's request is looked at, so its parameters do not matter.
+          await connection.call(op as 'health', {})
+        },
+        ConnectionLost,
+        `${op} by ${who}`,
+      )
+    }
   }
   await new Promise<void>((resolve) => {
     const socket = connectTcp(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\n\r\n'))

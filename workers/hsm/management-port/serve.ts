@@ -11,6 +11,7 @@ import { drainHandlers, stayDrained } from './drain.ts'
 import { foundHandlers } from './found.ts'
 import { healthHandlers } from './health.ts'
 import type { ManagedHsm } from './managed-hsm.ts'
+import { inventoryHandlers } from './inventory.ts'
 import { joinHandlers } from './join.ts'
 import { membershipHandlers } from './membership.ts'
 import { oneAtATime } from './one-at-a-time.ts'
@@ -38,6 +39,7 @@ export async function serveManagement(hsm: ManagedHsm): Promise<PortServer<Contr
     handlers: recordedManagement(
       {
         ...healthHandlers(hsm),
+        ...inventoryHandlers(hsm),
         ...foundHandlers(hsm, exclusive),
         ...membershipHandlers(hsm),
         ...joinHandlers(hsm, exclusive),

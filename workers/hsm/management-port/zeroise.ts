@@ -15,8 +15,7 @@ export function zeroiseHandlers(hsm: ManagedHsm) {
   return {
     async zeroise() {
       hsm.log.warn('zeroising')
-      // Not waited for: nothing may hold up the end of the key.
-      void hsm.clients.drain()
+      hsm.clients.cutOff()
       await destroySealKey(hsm.directory)
       await removeAll(LEFTOVERS.map((name) => join(hsm.directory, name)))
       await syncDirectory(hsm.directory)

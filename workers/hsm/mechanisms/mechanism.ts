@@ -1,10 +1,11 @@
 /** What a mechanism is: a name, the key it takes, what policy allows it, and how it is done. */
 import type { KeyObject } from 'node:crypto'
 import type { ClusterMode } from '../../../provider-schema/limits.ts'
-import type { CurveName } from '../policy/modes.ts'
-import type { KEY_TYPES } from '../protocol/attributes.ts'
+import type { PolicyMechanism } from '../policy/mechanism-policy.ts'
+import type { KEY_TYPES, KeyAttributes } from '../protocol/attributes.ts'
 import type { HashName } from '../protocol/mechanisms.ts'
 import type { ComputedAttributes, KeyClass } from '../vault/attributes.ts'
+import type { KeyCurve } from './curves.ts'
 
 export type KeyType = (typeof KEY_TYPES)[number]
 
@@ -16,7 +17,12 @@ export interface MechanismKey {
   /** RSA only. */
   readonly modulusBits?: number
   /** EC only. */
-  readonly curve?: CurveName
+  readonly curve?: KeyCurve
+}
+
+/** A key with the attributes that say what it is for. */
+export interface UsableKey extends MechanismKey {
+  readonly attributes: KeyAttributes
 }
 
 /**
@@ -26,8 +32,10 @@ export interface MechanismKey {
 export type Place = 'inline' | 'pool'
 
 export interface Signing<Params> {
-  readonly name: string
+  readonly name: PolicyMechanism
   readonly keyType: KeyType
+  /** A message authentication code: signed and verified with one secret key. */
+  readonly secret?: true
   /** Throws MechanismInvalid or InvalidRequest when parameters, key, data and mode do not go together. */
   check(use: 'sign' | 'verify', key: MechanismKey, params: Params, data: Uint8Array, mode: ClusterMode): void
   sign(key: MechanismKey, params: Params, data: Uint8Array, place: Place): Uint8Array | Promise<Uint8Array>
@@ -50,7 +58,7 @@ export interface DigestParams {
 /** Key material just made or taken from a record: its bytes as stored, and what follows from them. */
 export interface KeyMaterial {
   readonly class: KeyClass
-  /** AES: the key; private: DER PKCS#8; public: DER SubjectPublicKeyInfo. */
+  /** Secret: the key; private: DER PKCS#8; public: DER SubjectPublicKeyInfo. */
   readonly bytes: Buffer
   readonly object: KeyObject
   readonly attributes: ComputedAttributes

@@ -12,23 +12,32 @@ import {
 import { promisify } from 'node:util'
 import { HsmError } from '../protocol/errors.ts'
 import type { HashName } from '../protocol/mechanisms.ts'
-import { numberOfJwk, pairMaterial } from './describe.ts'
+import { numberOfJwk, pairMaterial, type DescribePair } from './describe.ts'
 import { DIGEST_INFO_PREFIX, requireDigestLength } from './digest.ts'
 import type { DigestParams, MechanismKey, PairMaterial, Place, Signing } from './mechanism.ts'
 import { encodePss, longestSalt, verifyPss } from './pss-encoding.ts'
+import { leftPadded, modulusBitsOf } from './rsa-encryption.ts'
 
 const generate = promisify(generateKeyPair)
 
 export async function generateRsa(modulusBits: number, publicExponent: number): Promise<PairMaterial> {
   const { privateKey } = await generate('rsa', { modulusLength: modulusBits, publicExponent })
-  return pairMaterial('rsa', privateKey, (_spki, publicKey) => {
-    const { n, e } = publicKey.export({ format: 'jwk' })
-    return {
-      attributes: { 'public-exponent': numberOfJwk(e), modulus: numberOfJwk(n), 'modulus-size-bits': modulusBits },
-      // Modulus and exponent, each as long as the modulus.
-      publicLength: modulusBits / 4,
-    }
-  })
+  return pairMaterial(privateKey, describeRsa)
+}
+
+export const describeRsa: DescribePair = (_spki, publicKey) => {
+  const { n, e } = publicKey.export({ format: 'jwk' })
+  const modulusBits = publicKey.asymmetricKeyDetails?.modulusLength ?? 0
+  return {
+    attributes: {
+      'key-type': 'rsa',
+      'public-exponent': numberOfJwk(e),
+      modulus: numberOfJwk(n),
+      'modulus-size-bits': modulusBits,
+    },
+    // Modulus and exponent, each as long as the modulus.
+    publicLength: modulusBits / 4,
+  }
 }
 
 export const rsaPkcs: Signing<DigestParams> = {
@@ -85,6 +94,48 @@ export const rsaPkcsPss: Signing<RsaPssParams> = {
   },
 }
 
+/** PKCS#1 v1.5 padding of the data as it is, at most 11 bytes shorter than the modulus (RFC 8017 §9.2). */
+export const rsaPkcsUnhashed: Signing<object> = {
+  name: 'rsa-pkcs-unhashed',
+  keyType: 'rsa',
+  check(_use, key, _params, data) {
+    const longest = modulusBitsOf(key) / 8 - 11
+    if (data.length > longest) {
+      throw new HsmError('InvalidRequest', `rsa-pkcs-unhashed signs at most ${longest} bytes, not ${data.length}`)
+    }
+  },
+  sign: ({ object: key }, _params, data) => privateEncrypt({ key, padding: constants.RSA_PKCS1_PADDING }, data),
+  verify({ object: key }, _params, data, signature) {
+    const recovered = recover(() => publicDecrypt({ key, padding: constants.RSA_PKCS1_PADDING }, signature))
+    return recovered?.length === data.length && timingSafeEqual(recovered, data)
+  },
+}
+
+/** RSA without padding (CKM_RSA_X_509). */
+export const rsaX509: Signing<object> = {
+  name: 'rsa-x509',
+  keyType: 'rsa',
+  check(_use, key, _params, data) {
+    const modulus = modulusBitsOf(key) / 8
+    if (data.length > modulus) {
+      throw new HsmError('InvalidRequest', `rsa-x509 signs at most ${modulus} bytes, not ${data.length}`)
+    }
+  },
+  sign(key, _params, data) {
+    try {
+      const block = leftPadded(data, modulusBitsOf(key) / 8)
+      return privateEncrypt({ key: key.object, padding: constants.RSA_NO_PADDING }, block)
+    } catch (cause) {
+      throw new HsmError('InvalidRequest', 'the data, read as a number, is not below the modulus', { cause })
+    }
+  },
+  verify(key, _params, data, signature) {
+    const block = recover(() => publicDecrypt({ key: key.object, padding: constants.RSA_NO_PADDING }, signature))
+    const expected = leftPadded(data, modulusBitsOf(key) / 8)
+    return block?.length === expected.length && timingSafeEqual(block, expected)
+  },
+}
+
 const pssInput = (key: MechanismKey, { saltLength }: RsaPssParams) => ({
   key: key.object,
   padding: constants.RSA_PKCS1_PSS_PADDING,
@@ -92,11 +143,6 @@ const pssInput = (key: MechanismKey, { saltLength }: RsaPssParams) => ({
 })
 
 const digestInfo = (hash: HashName, digest: Uint8Array) => Buffer.concat([DIGEST_INFO_PREFIX[hash], digest])
-
-function modulusBitsOf({ modulusBits }: MechanismKey): number {
-  if (modulusBits === undefined) throw new Error('an RSA key has a modulus')
-  return modulusBits
-}
 
 /** What a signature was made of; nothing when it is none under this key, whatever is wrong with it. */
 function recover(decrypt: () => Buffer): Buffer | undefined {

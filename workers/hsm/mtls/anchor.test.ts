@@ -86,6 +86,7 @@ test('a cluster of hsm1.medium has no mTLS, and is told why', async () => {
     onMembersChanged: () => undefined,
     spread: () => Promise.resolve(1),
     copies: () => 1,
+    writesLimited: false,
   }
   const mtls = new Mtls({ store, replication, hsmType: () => 'hsm1.medium' })
   const refusal = { code: 'PolicyRefused', message: /mTLS is for clusters of hsm2m\.medium/ }

@@ -1,10 +1,10 @@
 /**
- * What a cluster's mode refuses (data-plane reference §4.1). FIPS mode is an algorithm policy of this software; it is
- * not a certificate.
+ * Strengths of digests and curves, and the one rule that compares them (data-plane reference §4.1). FIPS mode is an
+ * algorithm policy of this software; it is not a certificate.
  */
 import type { ClusterMode } from '../../../provider-schema/limits.ts'
 import { HsmError } from '../protocol/errors.ts'
-import type { HashName } from '../protocol/mechanisms.ts'
+import { HASHES, type HashName } from '../protocol/mechanisms.ts'
 
 /** Bits of security of a digest in a signature: NIST SP 800-57 part 1 rev. 5, table 3. SHA-1 as AWS prints it. */
 export const DIGEST_STRENGTH = {
@@ -15,16 +15,38 @@ export const DIGEST_STRENGTH = {
   sha512: 256,
 } as const satisfies Record<HashName, number>
 
-/** Bits of security of a curve: NIST SP 800-57 part 1 rev. 5, table 2. */
-export const CURVE_STRENGTH = { 'P-256': 128, 'P-384': 192 } as const
+/** Bits of security of a curve for ECDSA: NIST SP 800-57 part 1 rev. 5, table 2; secp256k1 by its order. */
+export const CURVE_STRENGTH = {
+  'P-224': 112,
+  'P-256': 128,
+  'P-384': 192,
+  'P-521': 256,
+  secp256k1: 128,
+} as const
+/** A curve that ECDSA signs on. */
 export type CurveName = keyof typeof CURVE_STRENGTH
+
+export const CURVE_NAMES = ['P-224', 'P-256', 'P-384', 'P-521', 'secp256k1'] as const satisfies readonly CurveName[]
+
+/** What FIPS mode refuses to sign with ECDSA: curves and hashes weaker than they. Looked up at every signature. */
+const WEAK: Readonly<Record<CurveName, ReadonlySet<HashName>>> = {
+  'P-224': weakerThan('P-224'),
+  'P-256': weakerThan('P-256'),
+  'P-384': weakerThan('P-384'),
+  'P-521': weakerThan('P-521'),
+  secp256k1: weakerThan('secp256k1'),
+}
+
+function weakerThan(curve: CurveName): ReadonlySet<HashName> {
+  return new Set(HASHES.filter((hash) => DIGEST_STRENGTH[hash] < CURVE_STRENGTH[curve]))
+}
 
 /**
  * In FIPS mode an ECDSA signature needs a digest at least as strong as the curve (FIPS 186-5 §6.1.1). Throws
  * MechanismInvalid in AWS's words. Verifying is not restricted.
  */
 export function requireEcdsaDigest(mode: ClusterMode, hash: HashName, curve: CurveName): void {
-  if (mode !== 'FIPS' || DIGEST_STRENGTH[hash] >= CURVE_STRENGTH[curve]) return
+  if (mode !== 'FIPS' || !WEAK[curve].has(hash)) return
   throw new HsmError(
     'MechanismInvalid',
     `invalid mechanism: Digest security strength (${DIGEST_STRENGTH[hash]}) is weaker than the key security strength ` +

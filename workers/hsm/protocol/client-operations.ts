@@ -8,8 +8,11 @@ import { z } from 'zod'
 import { cryptoOperations } from './client/crypto.ts'
 import { generateOperations } from './client/generate.ts'
 import { keyOperations } from './client/keys.ts'
+import { quorumOperations } from './client/quorum.ts'
 import { mtlsOperations } from './client/mtls.ts'
+import { multiPartOperations } from './client/multi-part.ts'
 import { sessionOperations } from './client/session.ts'
+import { transferOperations } from './client/transfer.ts'
 import { userOperations } from './client/users.ts'
 import type { OperationTable } from './envelope.ts'
 import { member } from './values.ts'
@@ -17,10 +20,13 @@ import { member } from './values.ts'
 export const clientOperations = {
   ...sessionOperations,
   ...userOperations,
+  ...quorumOperations,
   ...mtlsOperations,
   ...generateOperations,
   ...keyOperations,
+  ...transferOperations,
   ...cryptoOperations,
+  ...multiPartOperations,
 } as const satisfies OperationTable
 
 export type ClientOperations = typeof clientOperations

@@ -32,6 +32,11 @@ export const membershipDocument = z.object({
   /** Rises with every change; an HSM ignores a document that is older than the one it has. */
   epoch: z.number().int().min(1),
   members: z.array(member).max(28),
+  /**
+   * Whether nothing that is kept may change: the cluster's HSMs are being swapped for another type (data-plane §8).
+   * Absent in lists of earlier versions.
+   */
+  limitedWrites: z.boolean().optional(),
 })
 export type MembershipDocument = z.infer<typeof membershipDocument>
 export const signedMembership = z.object({
@@ -61,6 +66,14 @@ export const managementOperations = {
       draining: z.boolean(),
       uptimeSeconds: z.number(),
     }),
+  },
+  /**
+   * What is kept here for the whole cluster, counted, with a digest (BLAKE3, hexadecimal) of the names and versions of
+   * all records but the cluster's identity: two HSMs with the same digest hold the same.
+   */
+  inventory: {
+    params: none,
+    result: z.object({ records: z.number(), keys: z.number(), users: z.number(), digest: z.string().max(128) }),
   },
   /** blank → founded: makes cluster key pair, CSR, masking key and the unactivated admin. */
   found: {
@@ -136,7 +149,10 @@ export const managementOperations = {
   drain: { params: z.strictObject({ timeoutMs: z.number().int().min(0).max(60_000) }), result: none },
   /** Takes clients again after a drain: what it was drained for did not happen. */
   resume: { params: none, result: none },
-  /** Destroys the seal key first, then everything else. Answers when it is gone. */
+  /**
+   * The end of an HSM, and its tamper response: cuts off its clients, destroys the seal key, then everything else. Answers
+   * when it is gone; the process ends at once.
+   */
   zeroise: { params: none, result: none },
 } as const satisfies OperationTable
 

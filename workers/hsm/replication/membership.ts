@@ -51,6 +51,11 @@ export class Membership {
     return this.#known?.document.members ?? []
   }
 
+  /** Whether nothing that is kept may change now. */
+  get limitedWrites(): boolean {
+    return this.#known?.document.limitedWrites ?? false
+  }
+
   /** As the control plane signed it, to be handed on to a peer that has an older one. */
   get signed(): SignedMembership | undefined {
     return this.#known?.signed
@@ -81,7 +86,10 @@ export class Membership {
     if (document.clusterId !== clusterId) throw refusal(`it is for ${document.clusterId}, not for ${clusterId}`)
     if (this.clusterId === clusterId && document.epoch <= this.epoch) return this.epoch
     await this.#local.put(MEMBERSHIP, packr.pack(signed))
+    const limits = document.limitedWrites === true && !this.limitedWrites
     this.#known = { document, signed }
+    // One more turn of the store: what was let in before the limit is on disk when this answers.
+    if (limits) await this.#local.put(MEMBERSHIP, packr.pack(signed))
     for (const listener of this.#listeners) listener(document.members)
     return document.epoch
   }

@@ -3,6 +3,8 @@ import type { FeedEntry } from '../vault/record-store.ts'
 import type { Member } from '../protocol/values.ts'
 
 export interface Replication {
+  /** Whether nothing that is kept may change now: see `limitedWrites` of the list of members. */
+  readonly writesLimited: boolean
   /** Every HSM of the cluster by the newest membership, this one included; a cluster not founded yet has none. */
   members(): readonly Member[]
   onMembersChanged(listener: (members: readonly Member[]) => void): void

@@ -89,6 +89,10 @@ export class Replicator implements Replication {
     return this.#masked.masking
   }
 
+  get writesLimited(): boolean {
+    return this.#options.membership.limitedWrites
+  }
+
   /** The peer of this id, if it is a member and so is this HSM. */
   peer(hsmId: string): Peer | undefined {
     return this.#peers.get(hsmId)

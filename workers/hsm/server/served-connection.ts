@@ -54,6 +54,12 @@ const MIN_REQUEST_BYTES = 256
  * signature takes 0.7 ms, an ECDSA one 0.03 ms.
  */
 const TURN_MS = 2
+/**
+ * How long replies may be held back while more requests of the same connection wait: each write costs a TLS record, a
+ * system call, and as much again when the other side answers it with its next few requests. Written after every turn,
+ * RSA-2048 signatures come at 0.88 of what OpenSSL computes in the same time, held back at 0.95.
+ */
+const HOLD_MS = 20
 
 export class ServedConnection<Context> implements PortConnection<Context> {
   readonly context: Context
@@ -68,6 +74,8 @@ export class ServedConnection<Context> implements PortConnection<Context> {
   #underWay = 0
   #outbox: Buffer[] = []
   #outboxBytes = 0
+  /** When the oldest reply in the outbox came, by `performance.now()`. */
+  #oldestReply = 0
   #unanswered = 0
   #turnScheduled = false
   #flushScheduled = false
@@ -174,7 +182,7 @@ export class ServedConnection<Context> implements PortConnection<Context> {
       this.#queueHead = 0
     }
     this.#inTurn = false
-    this.#flush()
+    if (!this.#turnScheduled || performance.now() > this.#oldestReply + HOLD_MS) this.#flush()
     this.#regulate()
   }
 
@@ -230,8 +238,9 @@ export class ServedConnection<Context> implements PortConnection<Context> {
     this.#post(frame)
   }
 
-  /** Replies of one turn, or of one round of the event loop, leave in one write: fewer TLS records and system calls. */
+  /** Replies of one turn or more, or of one round of the event loop, leave in one write. */
   #post(frame: Buffer): void {
+    if (this.#outbox.length === 0) this.#oldestReply = performance.now()
     this.#outbox.push(frame)
     this.#outboxBytes += frame.length
     if (this.#inTurn || this.#flushScheduled) return

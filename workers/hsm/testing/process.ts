@@ -44,6 +44,8 @@ export interface HsmProcessOptions {
   readonly hsmType?: string
   /** Command to put before node, for instance `['taskset', '-c', '0']`. */
   readonly prefix?: readonly string[]
+  /** Where it listens; a free loopback address when left out. */
+  readonly address?: string
 }
 
 /** Makes an HSM's directory and plays its host: brings the device certificate and starts the process. */
@@ -153,8 +155,8 @@ class HostedHsm implements HsmProcess {
   }
 }
 
-async function configure(directory: string, { pki, hsmType = 'hsm2m.medium' }: HsmProcessOptions): Promise<HsmConfig> {
-  const address = await freeAddress()
+async function configure(directory: string, options: HsmProcessOptions): Promise<HsmConfig> {
+  const { pki, hsmType = 'hsm2m.medium', address = await freeAddress() } = options
   const fleetBackupKeyFile = join(directory, 'fleet', 'backup.key')
   await mkdir(join(directory, 'fleet'))
   await writeFile(fleetBackupKeyFile, pki.backupKey, { mode: 0o600 })

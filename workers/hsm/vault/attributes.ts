@@ -1,86 +1,56 @@
-/** Attributes of keys: what each is when nobody says, who may say otherwise, and what follows from the rest. */
+/** Attributes of keys: what a template and the tables make of them, and finding keys by them. */
 import { HsmError } from '../protocol/errors.ts'
 import {
   BOOLEAN_ATTRIBUTES,
   type AttributeTemplate,
   type BooleanAttribute,
-  type KEY_CLASSES,
+  type DefaultSet,
   type KeyAttributes,
 } from '../protocol/attributes.ts'
+import {
+  ATTRIBUTE_TABLES,
+  COMPUTED,
+  type AttributeRow,
+  type KeyClass,
+  type Origin,
+  type RuledAttribute,
+} from './attribute-tables.ts'
 
-export type KeyClass = (typeof KEY_CLASSES)[number]
-type ByClass<T> = { readonly [Class in KeyClass]: T }
-
-interface AttributeRule {
-  readonly default: ByClass<boolean>
-  /** Values a creator may ask for; what is not listed is refused with `why`. */
-  readonly allowed: ByClass<readonly boolean[]>
-  readonly why: string
-}
-
-const each = <T>(value: T): ByClass<T> => ({ 'secret-key': value, 'public-key': value, 'private-key': value })
-const either: readonly boolean[] = [true, false]
-
-/**
- * Data-plane reference §3.1, the CLI's column. `always-sensitive`, `never-extractable` and `local` are not here: they
- * are computed and nobody may ask for them.
- */
-export const ATTRIBUTE_RULES = {
-  encrypt: { default: each(false), allowed: each(either), why: '' },
-  decrypt: { default: each(false), allowed: each(either), why: '' },
-  token: { default: each(true), allowed: each(either), why: '' },
-  derive: {
-    default: each(false),
-    allowed: { ...each(either), 'public-key': [false] },
-    why: 'a public key derives nothing',
-  },
-  destroyable: { default: each(true), allowed: each(either), why: '' },
-  extractable: { default: each(true), allowed: each(either), why: '' },
-  modifiable: { default: each(true), allowed: each(either), why: '' },
-  private: { default: each(true), allowed: each([true]), why: 'only the default, true, is accepted' },
-  sensitive: {
-    default: { ...each(true), 'public-key': false },
-    allowed: { 'secret-key': [true], 'public-key': [false], 'private-key': either },
-    why: 'only a private key may choose',
-  },
-  sign: { default: { ...each(false), 'secret-key': true }, allowed: each(either), why: '' },
-  trusted: { default: each(false), allowed: each([false]), why: 'only an admin sets it, on a key that exists' },
-  unwrap: {
-    default: each(false),
-    allowed: { ...each(either), 'public-key': [false] },
-    why: 'a public key unwraps nothing',
-  },
-  verify: { default: { ...each(false), 'secret-key': true }, allowed: each(either), why: '' },
-  wrap: {
-    default: each(false),
-    allowed: { ...each(either), 'private-key': [false] },
-    why: 'a private key wraps nothing',
-  },
-  'wrap-with-trusted': { default: each(false), allowed: each(either), why: '' },
-} as const satisfies Partial<Record<BooleanAttribute, AttributeRule>>
-
-type RuledAttribute = keyof typeof ATTRIBUTE_RULES
-const COMPUTED = ['always-sensitive', 'never-extractable', 'local'] as const satisfies readonly BooleanAttribute[]
+export type { KeyClass } from './attribute-tables.ts'
 
 /** What a key is by its material, whoever made it. */
-export type ComputedAttributes = Omit<KeyAttributes, BooleanAttribute | 'label' | 'id' | 'class'>
+export type ComputedAttributes = Omit<
+  KeyAttributes,
+  BooleanAttribute | 'label' | 'id' | 'class' | 'wrap-template' | 'unwrap-template'
+>
+
+/** How a key is made, as far as its attributes follow from it. */
+export interface Making {
+  readonly origin: Origin
+  readonly defaults: DefaultSet
+  /** The key it is derived from. */
+  readonly base?: Pick<KeyAttributes, 'always-sensitive' | 'never-extractable'>
+}
+
+const MADE_BY_CLI: Making = { origin: 'generate', defaults: 'cli' }
 
 /**
- * All attributes of a key that is made in this HSM (`local`). Throws InvalidRequest when the template asks for what a
- * key of this class cannot have.
+ * All attributes of a new key. Throws InvalidRequest when the template asks for what a key of this class cannot have.
  */
 export function attributesAtCreation(
   keyClass: KeyClass,
   template: AttributeTemplate,
   computed: ComputedAttributes,
+  making: Making = MADE_BY_CLI,
 ): KeyAttributes {
   for (const name of COMPUTED) {
     if (template[name] !== undefined) throw refused(name, 'the HSM computes it')
   }
   const chosen = (name: RuledAttribute): boolean => {
-    const rule: AttributeRule = ATTRIBUTE_RULES[name]
-    const value = template[name] ?? rule.default[keyClass]
-    if (!rule.allowed[keyClass].includes(value)) throw refused(`${name}=${value} on a ${keyClass}`, rule.why)
+    const row: AttributeRow = ATTRIBUTE_TABLES[keyClass][name]
+    const value = template[name] ?? defaultOf(row, making)
+    if (!row.creation[making.defaults].includes(value))
+      throw refused(`${name}=${value} on a ${keyClass}`, row.why ?? '')
     return value
   }
   const sensitive = chosen('sensitive')
@@ -90,18 +60,18 @@ export function attributesAtCreation(
     'key-type': keyType,
     label: template.label ?? '',
     id: (template.id ?? '0x').toLowerCase(),
-    'check-value': checkValue,
+    ...(checkValue !== undefined && { 'check-value': checkValue }),
     class: keyClass,
     encrypt: chosen('encrypt'),
     decrypt: chosen('decrypt'),
     token: chosen('token'),
-    'always-sensitive': sensitive,
+    'always-sensitive': sensitive && wasAlways('always-sensitive', making),
     derive: chosen('derive'),
     destroyable: chosen('destroyable'),
     extractable,
-    local: true,
+    local: making.origin === 'generate',
     modifiable: chosen('modifiable'),
-    'never-extractable': !extractable,
+    'never-extractable': !extractable && wasAlways('never-extractable', making),
     private: chosen('private'),
     sensitive,
     sign: chosen('sign'),
@@ -111,7 +81,30 @@ export function attributesAtCreation(
     wrap: chosen('wrap'),
     'wrap-with-trusted': chosen('wrap-with-trusted'),
     ...rest,
+    ...carriedTemplates(template, making),
   }
+}
+
+/** Whether a key is to be a token key, by its template and its maker's defaults. */
+export function isTokenKey(keyClass: KeyClass, template: AttributeTemplate, making: Making): boolean {
+  return template.token ?? defaultOf(ATTRIBUTE_TABLES[keyClass].token, making)
+}
+
+function defaultOf(row: AttributeRow, { defaults, origin }: Making): boolean {
+  const value = row.default[defaults]
+  return typeof value === 'boolean' ? value : value[origin]
+}
+
+/** A key from outside was somewhere else before; a derived one was as well kept as its base (PKCS#11 2.40 §2.31). */
+function wasAlways(what: 'always-sensitive' | 'never-extractable', { origin, base }: Making): boolean {
+  return origin === 'generate' || (base?.[what] ?? false)
+}
+
+/** The CLI has no templates at creation (data-plane §3.1); PKCS#11 and JCE have. */
+function carriedTemplates(template: AttributeTemplate, { defaults }: Making) {
+  const { 'wrap-template': wrap, 'unwrap-template': unwrap } = template
+  if (defaults === 'cli' && (wrap ?? unwrap)) throw refused('wrap-template or unwrap-template', 'set it afterwards')
+  return { ...(wrap && { 'wrap-template': wrap }), ...(unwrap && { 'unwrap-template': unwrap }) }
 }
 
 const refused = (what: string, why: string) =>
@@ -131,6 +124,8 @@ export const ATTRIBUTE_NAMES: ReadonlySet<string> = new Set<string>([
   'modulus-size-bits',
   'ec-point',
   'curve',
+  'mldsa-algorithm',
+  'mlkem-algorithm',
 ])
 
 /**

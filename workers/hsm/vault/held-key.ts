@@ -1,8 +1,7 @@
 /** A key in the memory of this HSM, ready for use. */
 import type { KeyObject } from 'node:crypto'
-import { curveOf } from '../mechanisms/ec.ts'
-import type { UsableKey } from '../mechanisms/registry.ts'
-import type { CurveName } from '../policy/modes.ts'
+import { curveOf, type KeyCurve } from '../mechanisms/curves.ts'
+import type { UsableKey } from '../mechanisms/mechanism.ts'
 import type { Caller } from '../policy/roles.ts'
 import type { KeyAttributes } from '../protocol/attributes.ts'
 import type { KeyClass } from './attributes.ts'
@@ -22,7 +21,11 @@ export class HeldKey implements UsableKey {
   readonly type: KeyAttributes['key-type']
   readonly class: KeyClass
   readonly modulusBits?: number
-  readonly curve?: CurveName
+  readonly curve?: KeyCurve
+  readonly manageQuorum: number
+  readonly useQuorum: number
+  /** Whether an admin ever called it trusted: what it wrapped then is still about. */
+  readonly onceTrusted: boolean
   /** Where it stands in the change feed; nothing for a session key. */
   readonly seq: number | undefined
   #object: KeyObject | undefined
@@ -38,6 +41,9 @@ export class HeldKey implements UsableKey {
     this.class = attributes.class
     if (attributes['modulus-size-bits'] !== undefined) this.modulusBits = attributes['modulus-size-bits']
     if (this.type === 'ec') this.curve = curveOf(attributes.curve)
+    this.manageQuorum = record.manageQuorum
+    this.useQuorum = record.useQuorum
+    this.onceTrusted = record.onceTrusted === true
     this.seq = seq
     this.#object = object
   }
@@ -46,6 +52,17 @@ export class HeldKey implements UsableKey {
   get object(): KeyObject {
     this.#object ??= keyObjectOf(this.class, this.material)
     return this.#object
+  }
+
+  /** As records keep it. */
+  get record(): KeyRecord {
+    const { owner, attributes, material, manageQuorum, useQuorum, onceTrusted } = this
+    return { owner, sharedWith: [...this.sharedWith], attributes, material, manageQuorum, useQuorum, onceTrusted }
+  }
+
+  /** The same key after a change. */
+  as(record: KeyRecord): HeldKey {
+    return new HeldKey(this.handle, record, this.seq, this.#object)
   }
 
   get asymmetric(): boolean {

@@ -1,12 +1,21 @@
-/** All keys of this HSM by handle, by label and in order; counted, also by owner. */
+/** All keys of this HSM: by handle, in order, and by what is searched for most; counted, also by owner. */
 import type { HeldKey } from './held-key.ts'
+import { SortedKeys } from './sorted-keys.ts'
+
+/** Attribute values that a search may start from. */
+interface Wanted {
+  readonly label?: unknown
+  readonly id?: unknown
+  readonly class?: unknown
+  readonly 'key-type'?: unknown
+}
 
 export class KeyIndex {
+  readonly #all = new SortedKeys()
   readonly #byHandle = new Map<string, HeldKey>()
-  /** A label that looks like hexadecimal is kept in lower case, since filters compare it so. */
-  readonly #byLabel = new Map<string, Set<HeldKey>>()
+  /** Label, id, and class with type, each behind its name. */
+  readonly #groups = new Map<string, SortedKeys>()
   readonly #ofOwner = new Map<string, number>()
-  #sorted: HeldKey[] | undefined
   #asymmetric = 0
 
   get keys(): number {
@@ -28,10 +37,12 @@ export class KeyIndex {
   set(key: HeldKey): void {
     this.delete(key.handle)
     this.#byHandle.set(key.handle, key)
-    const label = labelOf(key.attributes.label)
-    const namesakes = this.#byLabel.get(label)
-    if (namesakes) namesakes.add(key)
-    else this.#byLabel.set(label, new Set([key]))
+    this.#all.add(key)
+    for (const group of groupsOf(key)) {
+      const keys = this.#groups.get(group)
+      if (keys) keys.add(key)
+      else this.#groups.set(group, new SortedKeys([key]))
+    }
     this.#count(key, 1)
   }
 
@@ -39,26 +50,32 @@ export class KeyIndex {
     const key = this.#byHandle.get(handle)
     if (!key) return
     this.#byHandle.delete(handle)
-    const label = labelOf(key.attributes.label)
-    const namesakes = this.#byLabel.get(label)
-    namesakes?.delete(key)
-    if (namesakes?.size === 0) this.#byLabel.delete(label)
+    this.#all.delete(key)
+    for (const group of groupsOf(key)) {
+      const keys = this.#groups.get(group)
+      keys?.delete(key)
+      if (keys?.size === 0) this.#groups.delete(group)
+    }
     this.#count(key, -1)
   }
 
-  /** In ascending order of handle. */
-  inOrder(): readonly HeldKey[] {
-    this.#sorted ??= [...this.#byHandle.values()].sort(byHandle)
-    return this.#sorted
-  }
-
-  /** Keys whose label may match, in ascending order of handle. */
-  withLabel(label: string): readonly HeldKey[] {
-    return [...(this.#byLabel.get(labelOf(label)) ?? [])].sort(byHandle)
+  /** The fewest keys among which all that have these values are, in ascending order of handle. */
+  among({ label, id, class: keyClass, 'key-type': keyType }: Wanted): readonly HeldKey[] {
+    const groups = [
+      ...(typeof label === 'string' ? [`label ${folded(label)}`] : []),
+      ...(typeof id === 'string' ? [`id ${folded(id)}`] : []),
+      ...(typeof keyClass === 'string' && typeof keyType === 'string' ? [`kind ${keyClass} ${keyType}`] : []),
+    ]
+    let fewest = this.#all
+    for (const group of groups) {
+      const keys = this.#groups.get(group)
+      if (!keys) return []
+      if (keys.size < fewest.size) fewest = keys
+    }
+    return fewest.inOrder
   }
 
   #count(key: HeldKey, change: 1 | -1): void {
-    this.#sorted = undefined
     if (key.asymmetric) this.#asymmetric += change
     const owned = this.ownedBy(key.owner) + change
     if (owned > 0) this.#ofOwner.set(key.owner, owned)
@@ -66,5 +83,11 @@ export class KeyIndex {
   }
 }
 
-const labelOf = (label: string) => (/^0x/i.test(label) ? label.toLowerCase() : label)
-const byHandle = (a: HeldKey, b: HeldKey) => (a.handle < b.handle ? -1 : 1)
+const groupsOf = ({ attributes: { label, id }, class: keyClass, type }: HeldKey) => [
+  `label ${folded(label)}`,
+  `id ${folded(id)}`,
+  `kind ${keyClass} ${type}`,
+]
+
+/** What looks like hexadecimal is found in either case, since filters compare it so. */
+const folded = (text: string) => (/^0x/i.test(text) ? text.toLowerCase() : text)

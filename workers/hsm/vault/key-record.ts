@@ -1,4 +1,7 @@
-/** A token key as records keep it. Fields may be added; none may change its meaning. */
+/**
+ * A token key as it was made, as records keep it. Fields may be added; none may change its meaning. What changed since
+ * stands beside it: `key-changes.ts`.
+ */
 import { createPrivateKey, createPublicKey, createSecretKey, type KeyObject } from 'node:crypto'
 import { Packr } from 'msgpackr'
 import { z } from 'zod'
@@ -16,6 +19,11 @@ const keyRecord = z.object({
   attributes: keyAttributes,
   /** Secret key: its bytes; private key: DER PKCS#8; public key: DER SubjectPublicKeyInfo. */
   material: bytes(65_536, 1),
+  /** Approvals that managing and using the key takes; keys of before there were any have none. */
+  manageQuorum: z.number().default(0),
+  useQuorum: z.number().default(0),
+  /** Whether an admin ever called it trusted, or no longer. */
+  onceTrusted: z.boolean().optional(),
 })
 export type KeyRecord = z.infer<typeof keyRecord>
 
@@ -25,7 +33,7 @@ export function handleOf(path: string): string | undefined {
   return path.startsWith(PREFIX) ? path.slice(PREFIX.length) : undefined
 }
 
-export const encodeKey = (key: KeyRecord): Buffer => packr.pack(key)
+export const encodeKey = (key: z.input<typeof keyRecord>): Buffer => packr.pack(key)
 export const decodeKey = (value: Uint8Array): KeyRecord => keyRecord.parse(packr.unpack(value))
 
 /** The key of node:crypto in stored material. */

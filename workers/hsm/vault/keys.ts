@@ -1,32 +1,44 @@
 /** The keys of a cluster as this HSM holds them: token keys (records) and session keys (this HSM's memory only). */
 import { randomBytes } from 'node:crypto'
 import type { KeyMaterial } from '../mechanisms/mechanism.ts'
+import { requireRoomForKeys } from '../policy/hsm-types.ts'
+import { requireSeparateUses, type KeySeparation } from '../policy/key-separation.ts'
 import type { Caller } from '../policy/roles.ts'
 import { HsmError } from '../protocol/errors.ts'
-import type { AttributeTemplate, KeyInfo } from '../protocol/attributes.ts'
-import { attributesAtCreation, matching, type KeyClass } from './attributes.ts'
+import type { KeyInfo } from '../protocol/attributes.ts'
+import type { Origin } from './attribute-tables.ts'
+import { attributesAtCreation, isTokenKey, matching, type Making } from './attributes.ts'
 import { HeldKey, type SessionScope } from './held-key.ts'
+import { changedHandle, changePath, encodeChange, KeyChanges, withChange, type KeyChange } from './key-changes.ts'
 import { KeyIndex } from './key-index.ts'
-import { decodeKey, encodeKey, handleOf, keyPath } from './key-record.ts'
+import { holdingOf, UNSHARED, type Creation, type Holding, type KeyOrder } from './key-order.ts'
+import { decodeKey, encodeKey, handleOf, keyPath, type KeyRecord } from './key-record.ts'
 import type { FeedEntry } from './record-store.ts'
 import { Room } from './room.ts'
-import { SPREAD_TIMEOUT_MS, TWO_COPIES_TEXT, writeReplicated, type Vaulted } from './replicated-write.ts'
+import {
+  requireWritable,
+  SPREAD_TIMEOUT_MS,
+  TWO_COPIES_TEXT,
+  writeReplicated,
+  type Vaulted,
+} from './replicated-write.ts'
+import { Serial } from './serial.ts'
+import { usernameOf } from './user-record.ts'
 
 export interface KeysOptions extends Vaulted {
   readonly hsmType: () => string
   readonly userExists: (username: string) => boolean
+  readonly isCryptoUser: (username: string) => boolean
+  readonly keySeparation: KeySeparation
 }
 
-/** One key to be made: what it is to be, before there is material. */
-export interface KeyOrder {
-  readonly class: KeyClass
-  readonly template: AttributeTemplate
-}
-
-export interface CreateOptions {
+export interface CreateOptions extends Creation {
   readonly owner: Caller
   readonly scope: SessionScope
-  readonly requireTwoCopies: boolean
+  /** Default `generate`. */
+  readonly origin?: Origin
+  /** The key it is derived from. */
+  readonly base?: HeldKey
   /** In the order of the material that `generate` gives. */
   readonly orders: readonly KeyOrder[]
   readonly generate: () => readonly KeyMaterial[] | Promise<readonly KeyMaterial[]>
@@ -45,18 +57,39 @@ interface Made {
 export class Keys {
   readonly #options: KeysOptions
   readonly #index = new KeyIndex()
+  readonly #changes = new KeyChanges()
   readonly #room = new Room(this.#index)
+  readonly #oneByOne = new Serial()
+  /** Of each session key, the session it ends with. */
+  readonly #scopes = new Map<string, SessionScope>()
   /** Owners of keys that are being made, once for each creation. */
   readonly #creating: string[] = []
 
   constructor(options: KeysOptions) {
     this.#options = options
     for (const entry of options.store.feedAfter(0, Infinity)) this.#take(entry)
-    options.store.onCommit((entries) => entries.forEach((entry) => this.#take(entry)))
+    options.store.onCommit((entries, origin) => {
+      for (const entry of entries) {
+        this.#take(entry)
+        if (origin === 'local') this.#forgetUser(entry)
+      }
+    })
   }
 
   get count(): number {
     return this.#index.keys
+  }
+
+  get separation(): KeySeparation {
+    return this.#options.keySeparation
+  }
+
+  get isCryptoUser(): (username: string) => boolean {
+    return this.#options.isCryptoUser
+  }
+
+  get hsmType(): string {
+    return this.#options.hsmType()
   }
 
   /** Whether the user has keys, or is about to. */
@@ -66,21 +99,27 @@ export class Keys {
 
   /**
    * Makes keys, all or none. Everything that can refuse does so before the work of making them, as far as it can be
-   * known then. Throws InvalidRequest, LimitExceeded, NotEnoughCopies, StorageFailed.
+   * known then. Throws InvalidRequest, PolicyRefused, UserNotFound, LimitExceeded, NotEnoughCopies, StorageFailed.
    */
   async create(options: CreateOptions): Promise<KeyInfo[]> {
-    const { owner, orders } = options
-    const tokens = orders.filter(({ template }) => template.token !== false)
+    const { owner, orders, origin = 'generate', defaults = 'cli', base } = options
+    const making: Making = { origin, defaults, ...(base && { base: base.attributes }) }
+    const tokens = orders.filter((order) => isTokenKey(order.class, order.template, making))
+    if (tokens.length > 0) requireWritable(this.#options, 'making a token key')
     if (tokens.length > 0 && options.requireTwoCopies && this.#options.replication.members().length < 2) {
       throw new HsmError('NotEnoughCopies', TWO_COPIES_TEXT)
     }
-    for (const order of orders) attributesAtCreation(order.class, order.template, NOTHING_COMPUTED)
-    const classes = orders.map((order) => order.class)
-    const places = this.#room.take(this.#options.hsmType(), classes)
+    const planned = orders.map((order) => attributesAtCreation(order.class, order.template, NOTHING_COMPUTED, making))
+    requireSeparateUses(this.separation, planned)
+    const holding = holdingOf(options, owner.username, orders, this.#options.isCryptoUser)
+    const places = this.#room.take(
+      this.hsmType,
+      orders.map((order) => order.class),
+    )
     this.#creating.push(owner.username)
     try {
       const materials = await options.generate()
-      const made = orders.map((order, i) => this.#make(options, order, materials[i]))
+      const made = orders.map((order, i) => this.#make(owner, holding, making, order, materials[i]))
       places.forEach((place, i) => this.#room.name(made[i]?.key.handle ?? '', place))
       if (!this.#options.userExists(owner.username)) {
         throw new HsmError('NotAuthenticated', `the user ${owner.username} is gone`)
@@ -90,8 +129,9 @@ export class Keys {
         if (token) continue
         this.#hold(key)
         options.scope.handles.add(key.handle)
+        this.#scopes.set(key.handle, options.scope)
       }
-      return made.map(({ key }) => this.#present(this.#index.get(key.handle) ?? key))
+      return made.map(({ key }) => this.present(this.#index.get(key.handle) ?? key))
     } finally {
       this.#room.giveBack(places)
       this.#creating.splice(this.#creating.indexOf(owner.username), 1)
@@ -106,84 +146,171 @@ export class Keys {
   ): { keys: KeyInfo[]; total: number } {
     const isWanted = matching(filter.attributes)
     const wanted = this.#candidates(filter).filter((key) => key.visibleTo(caller) && isWanted(key.attributes))
-    const keys = wanted.slice(offset, offset + limit).map((key) => this.#present(key))
+    const keys = wanted.slice(offset, offset + limit).map((key) => this.present(key))
     return { keys, total: wanted.length }
   }
 
-  /** A key the caller may use. Throws KeyNotFound, the same for none and for another's; NotEnoughCopies. */
+  /** Keys by their handles, in the order asked for; those the caller does not see are left out. */
+  describe(caller: Caller, handles: readonly string[]): KeyInfo[] {
+    return handles.flatMap((handle) => {
+      const key = this.#index.get(handle)
+      return key?.visibleTo(caller) ? [this.present(key)] : []
+    })
+  }
+
+  /**
+   * A key the caller may use. Throws KeyNotFound, the same for none and for another's; NotEnoughCopies. While HSMs are
+   * swapped a key may be on one of them alone: then it is in the backup before the swap, and nobody can make another.
+   */
   usable(caller: Caller, handle: string, requireTwoCopies: boolean): HeldKey {
-    const key = this.#visible(caller, handle)
-    if (requireTwoCopies && key.seq !== undefined && this.#options.replication.copies(key.seq) < 2) {
+    const key = this.visible(caller, handle)
+    const { replication } = this.#options
+    if (requireTwoCopies && !replication.writesLimited && key.seq !== undefined && replication.copies(key.seq) < 2) {
       throw new HsmError('NotEnoughCopies', TWO_COPIES_TEXT)
     }
     return key
   }
 
+  /** A key the caller may see. Throws KeyNotFound, the same for none and for another's. */
+  visible(caller: Caller, handle: string): HeldKey {
+    const key = this.#index.get(handle)
+    if (!key?.visibleTo(caller)) throw new HsmError('KeyNotFound', `there is no key ${handle}`)
+    return key
+  }
+
+  /** A key that is the caller's own. Throws KeyNotFound, and PermissionDenied for one that is only shared or public. */
+  owned(caller: Caller, handle: string, doing: string): HeldKey {
+    const key = this.visible(caller, handle)
+    if (key.owner !== caller.username) throw new HsmError('PermissionDenied', `only its owner ${doing} a key`)
+    return key
+  }
+
+  /** The other half of a pair, if this HSM holds it, whoever owns it. */
+  counterpart(key: HeldKey): HeldKey | undefined {
+    if (key.class === 'secret-key') return undefined
+    const other = key.class === 'public-key' ? 'private-key' : 'public-key'
+    const { 'check-value': checkValue, modulus, 'ec-point': point } = key.attributes
+    return this.#index
+      .among({ class: other, 'key-type': key.type })
+      .find(
+        ({ attributes }) =>
+          attributes['check-value'] === checkValue &&
+          attributes.modulus === modulus &&
+          attributes['ec-point'] === point,
+      )
+  }
+
   /** Only its owner deletes a key, and only while it is destroyable. The other half of a pair stays. */
-  async delete(caller: Caller, handle: string): Promise<void> {
-    const key = this.#visible(caller, handle)
-    if (key.owner !== caller.username) {
-      throw new HsmError('PermissionDenied', 'only its owner deletes a key')
-    }
-    if (!key.attributes.destroyable) {
-      throw new HsmError('KeyFunctionNotPermitted', "the key's attribute destroyable is false")
-    }
-    if (key.seq === undefined) {
-      this.#forget(key)
-      return
-    }
-    const { store, replication } = this.#options
-    const entries = await store.write([{ path: keyPath(handle), value: undefined }])
-    await replication.spread(entries, SPREAD_TIMEOUT_MS)
+  delete(caller: Caller, handle: string): Promise<void> {
+    return this.#oneByOne.run(handle, async () => {
+      const key = this.owned(caller, handle, 'deletes')
+      if (!key.attributes.destroyable) {
+        throw new HsmError('KeyFunctionNotPermitted', "the key's attribute destroyable is false")
+      }
+      if (key.seq === undefined) {
+        this.#forget(key)
+        return
+      }
+      requireWritable(this.#options, 'deleting a token key')
+      const { store, replication } = this.#options
+      // The changes first: who sees the key gone sees nothing of it left.
+      const paths = [...this.#changes.paths(handle), keyPath(handle)]
+      const entries = await store.write(paths.map((path) => ({ path, value: undefined })))
+      await replication.spread(entries, SPREAD_TIMEOUT_MS)
+    })
+  }
+
+  /**
+   * Changes a key as `decide` says, which sees it as it is when its turn comes: changes of one key are made one after
+   * another. Changes of a token key are held by two HSMs, where there are two, or undone. Throws what `decide` throws,
+   * KeyNotFound, NotEnoughCopies, StorageFailed.
+   */
+  change(caller: Caller, handle: string, decide: (key: HeldKey) => readonly KeyChange[]): Promise<KeyInfo> {
+    return this.#oneByOne.run(handle, async () => {
+      const key = this.visible(caller, handle)
+      const changes = decide(key)
+      if (changes.length > 0) await this.#apply(key, changes)
+      return this.present(this.#index.get(handle) ?? key)
+    })
   }
 
   /** The session is over: its keys are gone. */
   endSession(scope: SessionScope): void {
     for (const handle of scope.handles) {
       const key = this.#index.get(handle)
-      if (key) this.#forget(key)
+      if (key && key.seq === undefined) this.#forget(key)
+      this.#scopes.delete(handle)
     }
     scope.handles.clear()
   }
 
-  #visible(caller: Caller, handle: string): HeldKey {
-    const key = this.#index.get(handle)
-    if (!key?.visibleTo(caller)) throw new HsmError('KeyNotFound', `there is no key ${handle}`)
-    return key
+  present(key: HeldKey): KeyInfo {
+    const { handle, owner, attributes, manageQuorum, useQuorum } = key
+    const sharedWith = [...key.sharedWith]
+    return { handle, owner, sharedWith, coverage: this.#coverage(key), manageQuorum, useQuorum, attributes }
   }
 
   /** As few as can be told without looking at each: an HSM holds up to 16,666. */
-  #candidates({ handle, attributes: { label } }: Filter): readonly HeldKey[] {
-    if (handle === undefined) return typeof label === 'string' ? this.#index.withLabel(label) : this.#index.inOrder()
+  #candidates({ handle, attributes }: Filter): readonly HeldKey[] {
+    if (handle === undefined) return this.#index.among(attributes)
     const key = this.#index.get(handle)
     return key ? [key] : []
   }
 
-  #make({ owner }: CreateOptions, order: KeyOrder, material: KeyMaterial | undefined): Made {
+  #make(owner: Caller, holding: Holding, making: Making, order: KeyOrder, material: KeyMaterial | undefined): Made {
     if (material?.class !== order.class) throw new Error(`a ${order.class} was ordered`)
-    const record = {
+    const attributes = attributesAtCreation(order.class, order.template, material.attributes, making)
+    const record: KeyRecord = {
       owner: owner.username,
-      sharedWith: [],
-      attributes: attributesAtCreation(order.class, order.template, material.attributes),
+      ...(order.class === 'public-key' ? UNSHARED : holding),
+      attributes,
       material: material.bytes,
     }
-    return { key: new HeldKey(this.#newHandle(), record, undefined, material.object), token: record.attributes.token }
+    return { key: new HeldKey(this.#newHandle(), record, undefined, material.object), token: attributes.token }
   }
 
   async #writeTokens(made: readonly Made[], requireTwoCopies: boolean): Promise<void> {
-    const changes = made
-      .filter(({ token }) => token)
-      .map(({ key }) => ({
-        path: keyPath(key.handle),
-        value: encodeKey({
-          owner: key.owner,
-          sharedWith: [...key.sharedWith],
-          attributes: key.attributes,
-          material: key.material,
-        }),
-      }))
-    if (changes.length === 0) return
+    const tokens = made.filter(({ token }) => token)
+    if (tokens.length === 0) return
+    const changes = tokens.map(({ key }) => ({ path: keyPath(key.handle), value: encodeKey(key.record) }))
     await writeReplicated(this.#options, changes, { copies: requireTwoCopies ? 2 : 1, refusal: TWO_COPIES_TEXT })
+    try {
+      // Keys that other HSMs made meanwhile have come by now.
+      requireRoomForKeys(this.hsmType, this.#index, { keys: 0, asymmetricKeys: 0 })
+    } catch (error) {
+      const { store, replication } = this.#options
+      const undone = await store.write(changes.map(({ path }) => ({ path, value: undefined })))
+      void replication.spread(undone, SPREAD_TIMEOUT_MS)
+      throw error
+    }
+  }
+
+  async #apply(key: HeldKey, changes: readonly KeyChange[]): Promise<void> {
+    const { handle } = key
+    if (key.seq !== undefined) {
+      const writes = changes.map((change) => ({ path: changePath(handle, change), value: encodeChange(change) }))
+      await this.#writeChanges(writes)
+      return
+    }
+    const record = changes.reduce(withChange, key.record)
+    if (!record.attributes.token) {
+      this.#hold(key.as(record))
+      return
+    }
+    try {
+      await this.#writeChanges([{ path: keyPath(handle), value: encodeKey(record) }])
+    } catch (error) {
+      // Undone, the record took the session key with it. A session that ended meanwhile wants it no more.
+      if (this.#scopes.has(handle)) this.#hold(key)
+      throw error
+    }
+    this.#scopes.get(handle)?.handles.delete(handle)
+    this.#scopes.delete(handle)
+  }
+
+  async #writeChanges(changes: readonly { path: string; value: Uint8Array }[]): Promise<void> {
+    const copies = Math.min(2, Math.max(1, this.#options.replication.members().length))
+    await writeReplicated(this.#options, changes, { copies, refusal: TWO_COPIES_TEXT })
   }
 
   /** 64 random bits: two HSMs that make keys at once do not choose the same. */
@@ -196,24 +323,61 @@ export class Keys {
 
   #forget(key: HeldKey): void {
     this.#index.delete(key.handle)
+    this.#scopes.delete(key.handle)
     key.material.fill(0)
   }
 
   #take({ path, value, seq }: FeedEntry): void {
+    const changed = changedHandle(path)
+    if (changed !== undefined) {
+      this.#changes.take(changed, path, value)
+      this.#refresh(changed)
+      return
+    }
     const handle = handleOf(path)
     if (handle === undefined) return
-    if (value === undefined) this.#index.delete(handle)
-    else this.#hold(new HeldKey(handle, decodeKey(value), seq))
+    if (value === undefined) {
+      this.#index.delete(handle)
+      this.#bury(handle)
+    } else {
+      this.#hold(new HeldKey(handle, this.#changes.applyTo(handle, decodeKey(value)), seq))
+    }
+  }
+
+  /** A change has come, or went when it was undone. */
+  #refresh(handle: string): void {
+    const held = this.#index.get(handle)
+    const made = this.#options.store.get(keyPath(handle))
+    if (made && !made.value) this.#bury(handle)
+    else if (made?.value && held) this.#hold(held.as(this.#changes.applyTo(handle, decodeKey(made.value))))
+  }
+
+  /** Changes that were made elsewhere while the key was deleted go as well. */
+  #bury(handle: string): void {
+    const paths = this.#changes.paths(handle)
+    if (paths.length === 0) return
+    const { store } = this.#options
+    // What cannot be written now is written when the next change or deletion comes; it concerns no key.
+    store.write(paths.map((path) => ({ path, value: undefined }))).catch(() => undefined)
+  }
+
+  /** Whoever comes under the name of a deleted user later has nothing of what was shared with that one. */
+  #forgetUser({ path, value }: FeedEntry): void {
+    const username = value === undefined ? usernameOf(path) : undefined
+    if (username === undefined) return
+    const writes: { path: string; value: Uint8Array }[] = []
+    for (const key of this.#index.among({})) {
+      if (!key.sharedWith.includes(username)) continue
+      const change = { username, shared: false }
+      if (key.seq === undefined) this.#hold(key.as(withChange(key.record, change)))
+      else writes.push({ path: changePath(key.handle, change), value: encodeChange(change) })
+    }
+    if (writes.length > 0) this.#options.store.write(writes).catch(() => undefined)
   }
 
   #hold(key: HeldKey): void {
     this.#index.set(key)
     this.#room.arrived(key.handle)
-  }
-
-  #present(key: HeldKey): KeyInfo {
-    const { handle, owner, attributes } = key
-    return { handle, owner, sharedWith: [...key.sharedWith], coverage: this.#coverage(key), attributes }
   }
 
   #coverage({ seq }: HeldKey): KeyInfo['coverage'] {

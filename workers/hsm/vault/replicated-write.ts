@@ -1,5 +1,6 @@
 /** Writing what must not be lost: durable here, durable on enough HSMs, or undone. */
 import { HsmError } from '../protocol/errors.ts'
+import { limitedWrites } from '../policy/roles.ts'
 import type { Replication } from '../replication/replication.ts'
 import type { FeedEntry, RecordStore } from './record-store.ts'
 
@@ -16,14 +17,23 @@ export interface Vaulted {
 }
 
 /**
+ * Throws PolicyRefused in limited-write mode. Asked by every write of the vault at its last moment, too: one that was
+ * under way when the mode began must not be acknowledged, since the backup of that moment lacks it.
+ */
+export function requireWritable({ replication }: Pick<Vaulted, 'replication'>, what: string): void {
+  if (replication.writesLimited) throw limitedWrites(what)
+}
+
+/**
  * Writes and waits for peers. With fewer than `copies` HSMs holding it in the end, puts back what stood before and
- * throws NotEnoughCopies with `refusal`.
+ * throws NotEnoughCopies with `refusal`. Throws PolicyRefused in limited-write mode.
  */
 export async function writeReplicated(
   { store, replication }: Vaulted,
   changes: readonly { path: string; value: Uint8Array | undefined }[],
   { copies, refusal }: { readonly copies: number; readonly refusal: string },
 ): Promise<FeedEntry[]> {
+  requireWritable({ replication }, 'the change')
   const before = changes.map(({ path }) => ({ path, value: store.get(path)?.value }))
   const entries = await store.write(changes)
   if ((await replication.spread(entries, SPREAD_TIMEOUT_MS)) >= copies) return entries

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { generateAes } from '../mechanisms/aes.ts'
+import { generateSecret } from '../mechanisms/secret-keys.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { Member } from '../protocol/values.ts'
 import type { Replication } from '../replication/replication.ts'
@@ -16,6 +16,7 @@ import { Users } from './users.ts'
 class ToldPeers implements Replication {
   /** HSMs, this one included, that take what is written. */
   holding: number
+  writesLimited = false
   readonly #members: Member[]
 
   constructor(size: number) {
@@ -49,7 +50,14 @@ async function vault(size: number) {
   const replication = new ToldPeers(size)
   const deleted: string[] = []
   const hsmType = () => 'hsm2m.medium'
-  const keys: Keys = new Keys({ store, replication, hsmType, userExists: (name) => users.has(name) })
+  const keys: Keys = new Keys({
+    store,
+    replication,
+    hsmType,
+    userExists: (name) => users.has(name),
+    isCryptoUser: (name) => users.has(name) && name !== 'admin',
+    keySeparation: 'trusted',
+  })
   const users: Users = new Users({
     store,
     replication,
@@ -67,7 +75,7 @@ async function vault(size: number) {
       scope,
       requireTwoCopies,
       orders: [{ class: 'secret-key', template }],
-      generate: () => [generateAes(16)],
+      generate: () => [generateSecret('aes', 16)],
     })
   const login = (password: string) => users.login({ ...owner, password }, '127.0.0.1')
   return { store, replication, users, keys, owner, scope, createAes, login, deleted }
@@ -166,7 +174,7 @@ test('capacity counts keys that are still being made, and keys that failed no mo
 test('a key that is there but not yet acknowledged counts once', async () => {
   const { replication, keys, createAes, owner, scope } = await vault(2)
   const fill = Array.from({ length: 16_664 }, () => ({ class: 'secret-key', template: { token: false } }) as const)
-  const generate = () => fill.map(() => generateAes(16))
+  const generate = () => fill.map(() => generateSecret('aes', 16))
   await keys.create({ owner, scope, requireTwoCopies: true, orders: fill, generate })
   const gate = Promise.withResolvers<number>()
   replication.spread = () => gate.promise
@@ -223,4 +231,26 @@ test('more logins than may wait are told to try again', async () => {
   const outcomes = await Promise.allSettled(Array.from({ length: 80 }, () => login('alice-secret-1')))
   const busy = outcomes.filter((outcome) => codeOf(outcome) === 'Busy')
   assert.equal(busy.length, 80 - 64)
+})
+
+test('a write that was under way when limited-write mode began is refused, and nothing of it stays', async () => {
+  const { keys, users, store, replication } = await vault(2)
+  const before = store.list('').length
+  const deciding = keys.create({
+    owner: { username: 'alice', role: 'crypto-user' },
+    scope: { handles: new Set() },
+    requireTwoCopies: false,
+    orders: [{ class: 'secret-key', template: {} }],
+    generate: async () => {
+      await Promise.resolve()
+      replication.writesLimited = true
+      return [generateSecret('aes', 32)]
+    },
+  })
+  const outcomes = await Promise.allSettled([
+    deciding,
+    users.create({ username: 'bob', role: 'crypto-user', password: 'password-1' }),
+  ])
+  assert.deepEqual(outcomes.map(codeOf), ['PolicyRefused', 'PolicyRefused'])
+  assert.equal(store.list('').length, before)
 })

@@ -12,6 +12,7 @@ import {
   type HsmId,
   type SubnetId,
 } from '../../../provider-schema/ids.ts'
+import type { HsmType } from '../../../provider-schema/limits.ts'
 import { openDatabase, type Database } from '../../../state/database.ts'
 import type { Cluster } from '../../../state/clusters.ts'
 import type { Copy } from '../../../state/copies.ts'
@@ -26,6 +27,7 @@ const SUBNET = 'subnet-0a0a0a0a' as SubnetId
 
 export interface Bench {
   readonly database: Database
+  readonly url: string
   readonly world: SimulatedWorld
   readonly ctx: JobContext
   close(): Promise<void>
@@ -35,18 +37,26 @@ export interface Bench {
 export async function bench(): Promise<Bench> {
   const fresh = await freshDatabase()
   const database = openDatabase({ url: fresh.url })
-  await database.read.hosts.heartbeat({ id: 'host-1', zones: [ZONE, 'us-east-1b'], capacity: 100 })
+  const beat = () => database.read.hosts.heartbeat({ id: 'host-1', zones: [ZONE, 'us-east-1b'], capacity: 100 })
+  await beat()
+  // Tests on a busy machine take longer than a host may be silent.
+  const beating = setInterval(() => void beat().catch(() => undefined), 3_000)
   const world = simulatedWorld()
   return {
     database,
+    url: fresh.url,
     world,
     ctx: {
       database,
       ports: world.ports,
       log: pino({ level: 'silent' }),
+      clock: () => new Date(),
+      pace: 0,
       signal: new AbortController().signal,
+      hostId: 'host-1',
     },
     close: async () => {
+      clearInterval(beating)
       await database.close()
       await fresh.drop()
     },
@@ -111,14 +121,16 @@ export function insertCopy({ database }: Pick<Bench, 'database'>, backupId: Back
 export async function activeCluster(
   b: Pick<Bench, 'database' | 'world'>,
   words: readonly string[],
+  hsmType: HsmType = 'hsm2m.medium',
 ): Promise<{ cluster: Cluster; hsm: Hsm }> {
   const cluster = await insertCluster(b, {
+    hsmType,
     state: 'ACTIVE',
     membershipEpoch: 1,
     clusterCertificate: 'certificate\n',
     trustAnchor: 'anchor\n',
   })
-  const hsm = await insertHsm(b, cluster, { state: 'ACTIVE', member: true, hostId: 'host-1' })
+  const hsm = await insertHsm(b, cluster, { hsmType, state: 'ACTIVE', member: true, hostId: 'host-1' })
   await b.world.ports.hosts.ensureRunning({
     id: hsm.id,
     hsmType: hsm.hsmType,

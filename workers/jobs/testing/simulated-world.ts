@@ -82,6 +82,12 @@ export function simulatedWorld(): SimulatedWorld {
         process.certified = true
         return { awsHardwareCertificate: `aws ${hsm.id}\n`, manufacturerHardwareCertificate: `maker ${hsm.id}\n` }
       }),
+    condition: (id) =>
+      attempt(() => {
+        const hsm = hsms.get(id)
+        if (!hsm) return { kind: 'lost', why: 'The directory of the HSM is gone.' }
+        return hsm.phase === 'zeroised' ? { kind: 'zeroised', why: 'The keys are destroyed.' } : { kind: 'running' }
+      }),
     remove: (id) =>
       attempt(() => {
         trip('remove')
@@ -183,6 +189,16 @@ export function simulatedWorld(): SimulatedWorld {
   }
 }
 
+/** Members that run, know this HSM as one, and hold the same. */
+function peersOf(hsm: SimulatedHsm, all: ReadonlyMap<string, SimulatedHsm>): HsmId[] {
+  const ids = hsm.membership?.members.map(({ hsmId }) => hsmId) ?? []
+  return ids.flatMap((id) => {
+    const peer = id === hsm.id ? undefined : all.get(id)
+    const knowsIt = peer?.membership?.members.some(({ hsmId }) => hsmId === hsm.id)
+    return peer?.running && knowsIt && peer.content.symmetricDifference(hsm.content).size === 0 ? [peer.id] : []
+  })
+}
+
 /** A synchronous body as a promise: what it throws rejects. */
 async function attempt<Result>(body: () => Result): Promise<Result> {
   await Promise.resolve()
@@ -216,13 +232,19 @@ function handlersOf(hsm: SimulatedHsm, all: ReadonlyMap<string, SimulatedHsm>): 
       phase: hsm.phase,
       clusterId: hsm.clusterId,
       membershipEpoch: hsm.membership?.epoch ?? 0,
-      peersConnected: [],
-      peersInSync: [],
+      peersConnected: peersOf(hsm, all),
+      peersInSync: peersOf(hsm, all),
       keys: hsm.content.size,
       users: 0,
       sessions: 0,
       draining: hsm.draining,
       uptimeSeconds: 1,
+    }),
+    inventory: () => ({
+      records: hsm.content.size,
+      keys: hsm.content.size,
+      users: 0,
+      digest: digestOf(Buffer.from(JSON.stringify([...hsm.content].toSorted()))),
     }),
     found: ({ clusterId, membership }) => {
       takeMembership(membership)
@@ -235,7 +257,10 @@ function handlersOf(hsm: SimulatedHsm, all: ReadonlyMap<string, SimulatedHsm>): 
       if (hsm.phase === 'founded') hsm.phase = 'initialized'
       return {}
     },
-    membership: (signed) => ({ epoch: takeMembership(signed).epoch }),
+    membership: (signed) => {
+      takeMembership(signed)
+      return { epoch: hsm.membership?.epoch ?? 0 }
+    },
     join: ({ clusterId, membership }) => {
       const document = takeMembership(membership)
       const from = document.members.map((member) => all.get(member.hsmId)).find((other) => other && other !== hsm)
@@ -285,6 +310,7 @@ function handlersOf(hsm: SimulatedHsm, all: ReadonlyMap<string, SimulatedHsm>): 
     },
     zeroise: () => {
       hsm.phase = 'zeroised'
+      hsm.running = false
       hsm.content.clear()
       return {}
     },

@@ -7,13 +7,14 @@ import { openDatabase } from '../../../state/database.ts'
 import { startJobWorker } from '../worker.ts'
 import { simulatedWorld } from './simulated-world.ts'
 
-process.once('message', (message: { url: string; name: string }) => {
+process.once('message', (message: { url: string; name: string; pace?: number }) => {
   const { ports } = simulatedWorld()
   startJobWorker({
     name: message.name,
     database: openDatabase({ url: message.url }),
     databaseUrl: message.url,
     log: pino({ level: 'silent' }),
+    ...(message.pace !== undefined && { pace: message.pace }),
     ports: {
       ...ports,
       hosts: {

@@ -30,7 +30,7 @@ export interface PartialHsm {
   readonly hsm: ManagedHsm
   readonly port: number
   /** Connects as a part of the control plane, or with other credentials. Closed at the end of the test. */
-  readonly connect: (credentials?: TlsCredentials) => Promise<Connection<ManagementOperations>>
+  readonly connect: (credentials?: Partial<TlsCredentials>) => Promise<Connection<ManagementOperations>>
   /** The signed list of members that names this HSM and no other. */
   readonly alone: (epoch?: number, clusterId?: string) => SignedMembership
 }
@@ -77,7 +77,7 @@ export async function partialHsm(t: TestContext, hsmId = 'hsm-1'): Promise<Parti
       catchUp: () => Promise.resolve(),
     },
     connect: () => Promise.reject(new ConnectionLost('there is no peer')),
-    clients: { drain: () => Promise.resolve(), resume: () => undefined },
+    clients: { drain: () => Promise.resolve(), resume: () => undefined, cutOff: () => undefined },
     zeroised: () => undefined,
     counts: () => ({ keys: 0, users: 0, sessions: 0 }),
     activated: () => store.get('users/admin') !== undefined,
@@ -88,7 +88,7 @@ export async function partialHsm(t: TestContext, hsmId = 'hsm-1'): Promise<Parti
     pki,
     hsm,
     port: server.port,
-    async connect(credentials = pki.control('jobs')) {
+    async connect(credentials: Partial<TlsCredentials> = pki.control('jobs')) {
       const connection = await openConnection({
         host: '127.0.0.1',
         port: server.port,

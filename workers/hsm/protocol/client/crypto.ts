@@ -1,14 +1,17 @@
 /** Using keys, and random bytes. */
 import { z } from 'zod'
 import type { OperationTable } from '../envelope.ts'
-import { signMechanism } from '../mechanisms.ts'
+import { decryptMechanism, encryptMechanism, HASHES, signMechanism } from '../mechanisms.ts'
 import { bytes, keyHandle } from '../values.ts'
 import { requireTwoCopies } from './two-copies.ts'
 
 /** Bytes of the longest message to sign or verify; data-plane §4 gives hash-then-sign no cap, a frame has one. */
 export const MAX_MESSAGE_BYTES = 2 * 1024 * 1024
-/** Published cap of AES-GCM (data-plane §4). */
-export const MAX_GCM_BYTES = 16_224
+/** Bytes that an encryption takes or gives at most; the mechanisms' own caps (data-plane §4) are lower. */
+export const MAX_CIPHER_BYTES = 32_768
+
+/** Bytes of the longest signature: ML-DSA-87 has 4,627 (FIPS 204 §4). */
+export const MAX_SIGNATURE_BYTES = 8_192
 
 export const cryptoOperations = {
   sign: {
@@ -18,46 +21,44 @@ export const cryptoOperations = {
       data: bytes(MAX_MESSAGE_BYTES),
       requireTwoCopies,
     }),
-    result: z.object({ signature: bytes(1024) }),
+    result: z.object({ signature: bytes(MAX_SIGNATURE_BYTES) }),
   },
   verify: {
     params: z.strictObject({
       handle: keyHandle,
       mechanism: signMechanism,
       data: bytes(MAX_MESSAGE_BYTES),
-      signature: bytes(1024),
+      signature: bytes(MAX_SIGNATURE_BYTES),
       requireTwoCopies,
     }),
     result: z.object({ valid: z.boolean() }),
   },
-  /** AES-GCM; the HSM makes the 12-byte IV (data-plane §4). `ciphertext` ends in the tag. */
+  /**
+   * `iv` is that of AES-GCM, which the HSM makes: 12 bytes (data-plane §4); empty for all others. What authenticates
+   * ends in the tag.
+   */
   encrypt: {
     params: z.strictObject({
       handle: keyHandle,
-      mechanism: z.strictObject({
-        name: z.literal('aes-gcm'),
-        aad: bytes(MAX_GCM_BYTES).optional(),
-        tagBits: z.union([z.literal(96), z.literal(104), z.literal(112), z.literal(120), z.literal(128)]).default(128),
-      }),
-      data: bytes(MAX_GCM_BYTES),
+      mechanism: encryptMechanism,
+      data: bytes(MAX_CIPHER_BYTES),
       requireTwoCopies,
     }),
-    result: z.object({ iv: bytes(16), ciphertext: bytes(MAX_GCM_BYTES + 16) }),
+    result: z.object({ iv: bytes(16), ciphertext: bytes(MAX_CIPHER_BYTES) }),
   },
-  /** DecryptionFailed when the tag does not fit. */
+  /** DecryptionFailed when tag or padding do not fit. */
   decrypt: {
     params: z.strictObject({
       handle: keyHandle,
-      mechanism: z.strictObject({
-        name: z.literal('aes-gcm'),
-        iv: bytes(16, 1),
-        aad: bytes(MAX_GCM_BYTES).optional(),
-        tagBits: z.union([z.literal(96), z.literal(104), z.literal(112), z.literal(120), z.literal(128)]).default(128),
-      }),
-      data: bytes(MAX_GCM_BYTES + 16),
+      mechanism: decryptMechanism,
+      data: bytes(MAX_CIPHER_BYTES),
       requireTwoCopies,
     }),
-    result: z.object({ plaintext: bytes(MAX_GCM_BYTES) }),
+    result: z.object({ plaintext: bytes(MAX_CIPHER_BYTES) }),
+  },
+  digest: {
+    params: z.strictObject({ hash: z.enum(HASHES), data: bytes(MAX_MESSAGE_BYTES) }),
+    result: z.object({ digest: bytes(64) }),
   },
   random: {
     params: z.strictObject({ length: z.number().int().min(1).max(65_536) }),

@@ -2,17 +2,31 @@
 import { z } from 'zod'
 import { attributeTemplate, keyInfo } from '../attributes.ts'
 import type { OperationTable } from '../envelope.ts'
-import { CURVES } from '../mechanisms.ts'
-import { requireTwoCopies } from './two-copies.ts'
+import { CURVES, ML_DSA_PARAMETER_SETS, ML_KEM_PARAMETER_SETS } from '../mechanisms.ts'
+import { bytes, keyHandle } from '../values.ts'
+import { creation } from './creation.ts'
+
+const secret = { attributes: attributeTemplate, ...creation } as const
+const pair = { publicAttributes: attributeTemplate, privateAttributes: attributeTemplate, ...creation } as const
+const keyResult = z.object({ key: keyInfo })
+const pairResult = z.object({ publicKey: keyInfo, privateKey: keyInfo })
+
+/** Bytes of the longest ciphertext of a KEM: ML-KEM-1024 (FIPS 203 table 3). */
+export const MAX_KEM_CIPHERTEXT_BYTES = 1568
+
+/** What becomes of a shared secret, which has 32 bytes. */
+const sharedSecretType = z.enum(['aes', 'generic-secret'])
 
 export const generateOperations = {
   'key-generate-aes': {
-    params: z.strictObject({
-      lengthBytes: z.union([z.literal(16), z.literal(24), z.literal(32)]),
-      attributes: attributeTemplate,
-      requireTwoCopies,
-    }),
-    result: z.object({ key: keyInfo }),
+    params: z.strictObject({ lengthBytes: z.union([z.literal(16), z.literal(24), z.literal(32)]), ...secret }),
+    result: keyResult,
+  },
+  /** Three keys of 8 bytes. NON_FIPS mode only. */
+  'key-generate-des3': { params: z.strictObject(secret), result: keyResult },
+  'key-generate-generic-secret': {
+    params: z.strictObject({ lengthBytes: z.number().int().min(1).max(800), ...secret }),
+    result: keyResult,
   },
   'key-generate-rsa': {
     params: z.strictObject({
@@ -28,19 +42,37 @@ export const generateOperations = {
         .min(65537)
         .max(0xffffffff)
         .refine((e) => e % 2 === 1, 'a public exponent is odd'),
-      publicAttributes: attributeTemplate,
-      privateAttributes: attributeTemplate,
-      requireTwoCopies,
+      ...pair,
     }),
-    result: z.object({ publicKey: keyInfo, privateKey: keyInfo }),
+    result: pairResult,
   },
-  'key-generate-ec': {
+  /** Ed25519 is one of the curves: hsm2m.medium in NON_FIPS mode only. */
+  'key-generate-ec': { params: z.strictObject({ curve: z.enum(CURVES), ...pair }), result: pairResult },
+  'key-generate-ml-dsa': {
+    params: z.strictObject({ parameterSet: z.enum(ML_DSA_PARAMETER_SETS), ...pair }),
+    result: pairResult,
+  },
+  /** Beyond AWS. NON_FIPS mode only, as are the next two. */
+  'key-generate-ml-kem': {
+    params: z.strictObject({ parameterSet: z.enum(ML_KEM_PARAMETER_SETS), ...pair }),
+    result: pairResult,
+  },
+  /** A new key, and its ciphertext for who holds the private half of `handle`, a key whose attribute wrap is true. */
+  'key-encapsulate': {
+    params: z.strictObject({ handle: keyHandle, type: sharedSecretType, ...secret }),
+    result: z.object({ ciphertext: bytes(MAX_KEM_CIPHERTEXT_BYTES), key: keyInfo }),
+  },
+  /**
+   * The key in a ciphertext, with the private key `handle`, whose attribute unwrap is true. A ciphertext that was not made
+   * for it gives a key all the same, which nobody else has: FIPS 203 rejects implicitly.
+   */
+  'key-decapsulate': {
     params: z.strictObject({
-      curve: z.enum(CURVES),
-      publicAttributes: attributeTemplate,
-      privateAttributes: attributeTemplate,
-      requireTwoCopies,
+      handle: keyHandle,
+      ciphertext: bytes(MAX_KEM_CIPHERTEXT_BYTES),
+      type: sharedSecretType,
+      ...secret,
     }),
-    result: z.object({ publicKey: keyInfo, privateKey: keyInfo }),
+    result: keyResult,
   },
 } as const satisfies OperationTable

@@ -1,6 +1,7 @@
 /**
  * Several replicators in one process on a simulated clock, network and disk, driven by a seed: messages are delayed,
- * reordered and lost, links break, HSMs crash and come back with what was on their disk. Runs as fast as it computes.
+ * reordered, lost and delivered twice, links break, HSMs crash and come back with what was on their disk. Runs as fast as
+ * it computes.
  */
 import pino from 'pino'
 import { clusterIdentity, encodeIdentity, IDENTITY_PATH } from '../../identity/cluster-identity.ts'
@@ -25,6 +26,8 @@ export interface Weather {
   readonly delayMs: number
   /** That a message, or its answer, gets lost and its link breaks. */
   readonly loss: number
+  /** That a message arrives a second time, some time after its first. */
+  readonly duplication?: number
   /** Longest time a commit takes. */
   readonly diskMs: number
 }
@@ -287,6 +290,7 @@ class SimulatedLink implements PeerLink {
 
   async #exchange(op: string, params: unknown): Promise<unknown> {
     await this.#travel()
+    this.#perhapsAgain(op, params)
     const result = await this.#ends.to.handle(op, params, this.#ends.caller).then(
       (ok) => ({ ok }),
       (error: unknown) => ({ error }),
@@ -294,6 +298,15 @@ class SimulatedLink implements PeerLink {
     await this.#travel()
     if ('error' in result) throw result.error
     return result.ok
+  }
+
+  /** A second arrival, whose answer nobody waits for: what a caller causes that asks again after its link broke. */
+  #perhapsAgain(op: string, params: unknown): void {
+    const { clock, weather } = this.#cluster
+    if (clock.random() >= (weather.duplication ?? 0)) return
+    clock.setTimer(clock.random() * 10 * weather.delayMs, () => {
+      this.#ends.to.handle(op, params, this.#ends.caller).catch(() => undefined)
+    })
   }
 
   async #travel(): Promise<void> {

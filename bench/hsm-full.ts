@@ -1,0 +1,166 @@
+/**
+ * A full HSM, 16,666 keys, against the same HSM with 100: what a request takes, find, login; and how long a full one takes
+ * to back up, to restore, to be joined by a second and a third.
+ */
+import { CAPACITY } from '../workers/hsm/policy/hsm-types.ts'
+import type { ClientOperations } from '../workers/hsm/protocol/client-operations.ts'
+import type { Connection } from '../workers/hsm/protocol/connection.ts'
+import { BACKUP_CHUNK_BYTES, type ManagementOperations } from '../workers/hsm/protocol/management-operations.ts'
+import { startCluster, startHsmProcess, type HsmProcess } from '../workers/hsm/testing/process.ts'
+import { benchUser, latenciesOf, leaveHsmCore, onHsmCore, PASSWORD, rateOf, whereItRuns } from './support/hsm-load.ts'
+import { median, report, type Row } from './support/report.ts'
+
+const FEW = 100
+const FULL = CAPACITY['hsm2m.medium'].keys
+const SECONDS = 3
+const AT_ONCE = 64
+const FILL_TIMEOUT_MS = 120_000
+const BACKUP = 'backup-aaaaaaaaaaa'
+
+leaveHsmCore()
+const cluster = await startCluster({ prefix: onHsmCore })
+const started = [cluster.first]
+const members = [cluster.first]
+try {
+  const client = await benchUser(cluster)
+  const rows: Row[] = []
+  await fill(client, FEW)
+  const few = await figures(client)
+  const fillingMs = await timed(() => fill(client, FULL))
+  const full = await figures(client)
+  rows.push({ what: `AES keys made, ${FEW} to ${FULL}`, ours: (FULL - FEW) / (fillingMs / 1000), unit: '/s' })
+  const bar = 'within 10%'
+  const compare = (what: string, of: (each: Figures) => number, unit: string, wanted?: string) =>
+    rows.push({
+      what,
+      ours: of(full),
+      unit,
+      peer: { name: `with ${FEW} keys`, value: of(few) },
+      ...(wanted && { bar: wanted }),
+    })
+  compare('AES-GCM encrypt, 64 bytes', (each) => each.encrypt, '/s', bar)
+  compare('find one key by its label', (each) => each.findOne, 'ms', bar)
+  compare('login and logout', (each) => each.login, 'ms', bar)
+  compare('find, first page of 1,000 of all', (each) => each.findPage, 'ms')
+
+  const { backupMs, bytes, announced } = await backUp(cluster.first)
+  rows.push({
+    what: `back up ${FULL} keys (${Math.round(bytes.length / 1024 / 1024)} MiB)`,
+    ours: backupMs,
+    unit: 'ms',
+  })
+  rows.push({ what: `restore ${FULL} keys into a blank HSM`, ours: await restore(bytes, announced), unit: 'ms' })
+  for (const ordinal of ['second', 'third']) {
+    rows.push({ what: `the ${ordinal} HSM joins ${FULL} keys`, ours: await joined(), unit: 'ms' })
+  }
+  await client.close()
+  console.log(whereItRuns)
+  report(`A full HSM: ${FULL} keys`, rows)
+} finally {
+  await Promise.all(started.map((hsm) => hsm.dispose()))
+}
+
+interface Figures {
+  readonly encrypt: number
+  readonly findOne: number
+  readonly findPage: number
+  readonly login: number
+}
+
+/** Makes AES keys until there are so many; each has a label of its own. */
+async function fill(client: Connection<ClientOperations>, until: number): Promise<void> {
+  const { total } = await client.call('key-find', { filter: {}, limit: 1 })
+  let next = total
+  const one = async (): Promise<void> => {
+    while (next < until) {
+      const attributes = { label: `key-${next}`, encrypt: true }
+      next += 1
+      await client.call('key-generate-aes', { lengthBytes: 32, attributes, requireTwoCopies: false })
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, one))
+}
+
+async function figures(client: Connection<ClientOperations>): Promise<Figures> {
+  const label = { filter: { attributes: { label: 'key-50' } } }
+  const { keys } = await client.call('key-find', label)
+  const params = {
+    handle: keys[0]?.handle,
+    mechanism: { name: 'aes-gcm', tagBits: 128 },
+    data: Buffer.alloc(64),
+    requireTwoCopies: false,
+  }
+  const other = await cluster.first.client(cluster.customer.certificate)
+  const logins = await latenciesOf(5, async () => {
+    await other.call('login', { username: 'bench', role: 'crypto-user', password: PASSWORD })
+    await other.call('logout', {})
+  })
+  await other.close()
+  return {
+    encrypt: (await rateOf(cluster, 'encrypt', params, SECONDS)).perSecond,
+    findOne: median(await latenciesOf(200, () => client.call('key-find', label))),
+    findPage: median(await latenciesOf(20, () => client.call('key-find', { filter: {}, limit: 1000 }))),
+    login: median(logins),
+  }
+}
+
+async function managing<Result>(
+  hsm: HsmProcess,
+  work: (management: Connection<ManagementOperations>) => Promise<Result>,
+): Promise<Result> {
+  const management = await hsm.management()
+  return work(management).finally(() => management.close())
+}
+
+function backUp(hsm: HsmProcess) {
+  return managing(hsm, async (management) => {
+    const began = performance.now()
+    const announced = await management.call('backup-begin', { backupId: BACKUP }, { timeoutMs: FILL_TIMEOUT_MS })
+    const pieces: Uint8Array[] = []
+    for (let offset = 0; offset < announced.size; offset += BACKUP_CHUNK_BYTES) {
+      pieces.push(
+        (await management.call('backup-read', { backupId: BACKUP, offset, length: BACKUP_CHUNK_BYTES })).bytes,
+      )
+    }
+    const backupMs = performance.now() - began
+    await management.call('backup-end', { backupId: BACKUP })
+    return { backupMs, bytes: Buffer.concat(pieces), announced }
+  })
+}
+
+async function restore(bytes: Buffer, announced: { size: number; digest: string }): Promise<number> {
+  const hsm = await startHsmProcess({ pki: cluster.pki })
+  started.push(hsm)
+  const clusterId = 'cluster-restoredone'
+  const membership = cluster.pki.signMembership({ clusterId, epoch: 1, members: [hsm.member] })
+  return managing(hsm, (management) =>
+    timed(async () => {
+      await management.call('restore-begin', { backupId: BACKUP, ...announced })
+      for (let offset = 0; offset < bytes.length;) {
+        const piece = bytes.subarray(offset, offset + BACKUP_CHUNK_BYTES)
+        ;({ offset } = await management.call('restore-write', { backupId: BACKUP, offset, bytes: piece }))
+      }
+      const committed = { backupId: BACKUP, clusterId, mode: 'FIPS', hsmType: 'hsm2m.medium', membership } as const
+      await management.call('restore-commit', committed, { timeoutMs: FILL_TIMEOUT_MS })
+    }),
+  )
+}
+
+async function joined(): Promise<number> {
+  const { pki, clusterId } = cluster
+  const next = await startHsmProcess({ pki })
+  started.push(next)
+  members.push(next)
+  const document = { clusterId, epoch: members.length, members: members.map(({ member }) => member) }
+  const membership = pki.signMembership(document)
+  for (const hsm of members) if (hsm !== next) await managing(hsm, (old) => old.call('membership', membership))
+  return managing(next, (management) =>
+    timed(() => management.call('join', { clusterId, membership }, { timeoutMs: FILL_TIMEOUT_MS })),
+  )
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const began = performance.now()
+  await work()
+  return performance.now() - began
+}

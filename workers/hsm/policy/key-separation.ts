@@ -1,0 +1,129 @@
+/**
+ * Which uses of a key exclude each other. PKCS#11 lets one key wrap and decrypt: whoever may use such a key wraps
+ * another with it and decrypts the result, and so reads what is sensitive (Clulow, "On the security of PKCS#11", CHES
+ * 2003; Bortolozzo, Centenaro, Focardi and Steel, "Attacking and fixing PKCS#11 security tokens", CCS 2010, attacks a1
+ * and a2). AWS permits that too, and offers `wrap-with-trusted` against it.
+ */
+import type { KeyAttributes } from '../protocol/attributes.ts'
+import { HsmError } from '../protocol/errors.ts'
+
+/**
+ * `aws`: nothing more than AWS's rules. `trusted`: what is to be wrapped with trusted keys only stays secret whatever
+ * its owner calls. `strict`: so does every sensitive key.
+ */
+export const KEY_SEPARATIONS = ['aws', 'trusted', 'strict'] as const
+export type KeySeparation = (typeof KEY_SEPARATIONS)[number]
+
+/** A key as these rules see it. */
+export interface SeparatedKey {
+  readonly attributes: KeyAttributes
+  /** Whether an admin ever called it trusted. */
+  readonly onceTrusted: boolean
+}
+
+const INWARD = ['encrypt', 'decrypt'] as const
+const OUTWARD = ['wrap', 'unwrap'] as const
+
+type Uses = Pick<KeyAttributes, (typeof INWARD)[number] | (typeof OUTWARD)[number] | 'class'>
+
+/** Of the keys that one request makes: the halves of a pair count as one. Throws PolicyRefused. */
+export function requireSeparateUses(level: KeySeparation, made: readonly Uses[]): void {
+  if (level !== 'strict') return
+  const has = (names: readonly (keyof Uses)[]) => made.some((uses) => names.some((name) => uses[name] === true))
+  // What a public key encrypts anybody can encrypt: only decrypting with the other half gives anything away.
+  const reads = made.some((uses) => uses.decrypt || (uses.class === 'secret-key' && uses.encrypt))
+  if (reads && has(OUTWARD)) {
+    throw refused(level, 'a key that wraps or unwraps keys neither encrypts nor decrypts data')
+  }
+}
+
+/**
+ * Later changes. What a key wrapped is still about when `wrap` is false again: so a key that was ever trusted never
+ * comes to encrypt or decrypt, and strictly none of these uses changes. Throws PolicyRefused.
+ */
+export function requireSeparateChange(
+  level: KeySeparation,
+  key: SeparatedKey,
+  counterpart: SeparatedKey | undefined,
+  names: readonly string[],
+  turnedOn: readonly string[],
+): void {
+  if (level === 'aws') return
+  const trusted = key.onceTrusted || counterpart?.onceTrusted === true
+  if (trusted && turnedOn.some((name) => INWARD.some((use) => use === name))) {
+    throw refused(level, 'a key that was ever trusted never comes to encrypt or decrypt data')
+  }
+  if (trusted && names.includes('unwrap-template')) {
+    throw refused(level, 'the unwrap-template of a key that was ever trusted stays as it is')
+  }
+  if (level === 'strict' && names.some((name) => [...INWARD, ...OUTWARD].some((use) => use === name))) {
+    throw refused(level, 'encrypt, decrypt, wrap and unwrap are chosen when a key is made, and stay')
+  }
+}
+
+/** Strictly an admin trusts only what nobody knows. Throws PolicyRefused. */
+export function requireTrustworthy(level: KeySeparation, { attributes }: SeparatedKey): void {
+  if (level !== 'strict' || attributes.class === 'public-key') return
+  if (attributes.local && attributes['never-extractable']) return
+  throw refused(level, 'a trusted key was made in the HSM and was never extractable')
+}
+
+/**
+ * Wrapping `payload`, which is extractable, with `wrapping`, which wraps. `counterpart` is the other half of the
+ * wrapping key, if this HSM holds it; `ownHalf` the public half of the payload. Throws PolicyRefused.
+ */
+export function requireSeparateWrap(
+  level: KeySeparation,
+  wrapping: SeparatedKey,
+  counterpart: SeparatedKey | undefined,
+  payload: SeparatedKey,
+  ownHalf: SeparatedKey | undefined,
+): void {
+  if (level === 'aws') return
+  if (payload.onceTrusted || ownHalf?.onceTrusted === true) {
+    throw refused(level, 'a key that was ever trusted does not leave the HSM')
+  }
+  const { attributes } = payload
+  if (level === 'strict' && attributes.sensitive && (attributes.wrap || attributes.unwrap)) {
+    // Unwrapped again, to decrypt, it would read all that it wrapped.
+    throw refused(level, 'a key that wraps or unwraps keys does not leave the HSM')
+  }
+  const reads = [wrapping, counterpart].some(
+    (key) => key && (key.attributes.decrypt || (key.attributes.class === 'secret-key' && key.attributes.encrypt)),
+  )
+  const guarded = attributes['wrap-with-trusted'] || (level === 'strict' && attributes.sensitive)
+  if (guarded && reads) throw refused(level, 'a key that encrypts or decrypts data does not wrap this key')
+  if (level === 'strict' && attributes.sensitive && !wrapping.attributes.trusted && !wrapping.attributes.local) {
+    throw refused(level, 'a key that came from outside wraps no sensitive key unless an admin trusts it')
+  }
+}
+
+/** What a key must be that is unwrapped with this one, or derived from it. */
+export type Inherited = Partial<Record<'sensitive' | 'wrap-with-trusted' | 'extractable', boolean>>
+
+/** What was wrapped for trusted keys alone comes back so, or it could be wrapped anew for others. */
+export function inheritedByUnwrapping(
+  level: KeySeparation,
+  unwrapping: SeparatedKey,
+  counterpart: SeparatedKey | undefined,
+): Inherited {
+  if (level === 'aws') return {}
+  const trusted = unwrapping.onceTrusted || counterpart?.onceTrusted === true
+  return {
+    ...(trusted && { sensitive: true, 'wrap-with-trusted': true }),
+    ...(level === 'strict' && { sensitive: true }),
+  }
+}
+
+/** A key derived from a guarded one is as well guarded. */
+export function inheritedByDeriving(level: KeySeparation, { attributes }: SeparatedKey): Inherited {
+  if (level === 'aws') return {}
+  return {
+    ...(attributes['wrap-with-trusted'] && { sensitive: true, 'wrap-with-trusted': true }),
+    ...(level === 'strict' && attributes.sensitive && { sensitive: true }),
+    ...(level === 'strict' && !attributes.extractable && { extractable: false }),
+  }
+}
+
+const refused = (level: KeySeparation, rule: string) =>
+  new HsmError('PolicyRefused', `the key separation of this HSM (${level}) refuses that: ${rule}`)
