@@ -11,6 +11,7 @@ import { PLACES } from '../places.ts'
 import { findBinaries } from '../postgres/binaries.ts'
 import { unprivileged } from '../postgres/unprivileged.ts'
 import { codeOf, textOf, Trouble } from '../trouble.ts'
+import { checkHsms } from './check-hsms.ts'
 import { observe } from './observe.ts'
 
 export interface Finding {
@@ -42,6 +43,7 @@ export function checks(place: Place): readonly (() => Promise<Finding>)[] {
     () => tool('aws', 'The AWS CLI: https://docs.aws.amazon.com/cli/'),
     () => tool('openssl', 'apt-get install openssl, or brew install openssl'),
     clock,
+    () => checkHsms(place.data),
     () => instance(place),
   ]
 }

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync, X509Certificate, type KeyObject } from 'node:crypto'
 import { test } from 'node:test'
 import { makeCertificate, makeRequest } from '../identity/certificate.ts'
+import { MemoryStore } from '../replication/testing/memory-store.ts'
+import type { Replication } from '../replication/replication.ts'
 import { customerCa } from '../testing/pki.ts'
 import { leadsTo, MAX_CHAIN_BYTES, readAnchor } from './anchor.ts'
+import { Mtls } from './mtls.ts'
 
 const DAY_MS = 24 * 60 * 60_000
 
@@ -74,4 +77,19 @@ test('a certificate counts when the first authority of the anchor issued it, not
   assert.equal(leadsTo(anchor, new X509Certificate(customerCa('clients').signRequest(request))), false)
   const expired = ca.signRequest(request, { notAfter: new Date(Date.now() - 60 * 60_000) })
   assert.equal(leadsTo(readAnchor(ca.certificate), new X509Certificate(expired)), false)
+})
+
+test('a cluster of hsm1.medium has no mTLS, and is told why', async () => {
+  const store = new MemoryStore('hsm-a')
+  const replication: Replication = {
+    members: () => [],
+    onMembersChanged: () => undefined,
+    spread: () => Promise.resolve(1),
+    copies: () => 1,
+    writesLimited: false,
+  }
+  const mtls = new Mtls({ store, replication, hsmType: () => 'hsm1.medium' })
+  const refusal = { code: 'PolicyRefused', message: /mTLS is for clusters of hsm2m\.medium/ }
+  await assert.rejects(mtls.register(customerCa('clients').certificate), refusal)
+  await assert.rejects(mtls.setLevel('cluster'), refusal)
 })

@@ -57,9 +57,15 @@ async function connected(hsm: HsmProcess, credentials?: TlsCredentials): Promise
   return connection
 }
 
+interface Login {
+  readonly username?: string
+  readonly password?: string
+  readonly role?: 'admin' | 'crypto-user'
+}
+
 async function loggedIn(
   hsm: HsmProcess,
-  { username = 'admin', password = 'admin-secret-1', role = 'admin' as 'admin' | 'crypto-user' } = {},
+  { username = 'admin', password = 'admin-secret-1', role = 'admin' }: Login = {},
   credentials?: TlsCredentials,
 ) {
   const connection = await connected(hsm, credentials)

@@ -5,6 +5,8 @@ export const bytes = (max: number, min = 0) =>
   z
     .custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be binary')
     .refine((value) => value.length >= min && value.length <= max, `must be ${min} to ${max} bytes long`)
+    // JSON Schema knows no bytes: for docs/protocol.md.
+    .meta({ type: 'binary', minBytes: min, maxBytes: max })
 
 /** Roles of data-plane reference §1.1 that a client can log in as. */
 export const ROLES = ['admin', 'crypto-user'] as const
@@ -23,6 +25,7 @@ export const password = z
   .min(8, 'a password has 8 to 32 characters')
   .max(32, 'a password has 8 to 32 characters')
   .refine((value) => !value.includes(':'), 'a password may not contain a colon')
+  .describe('without a colon')
 
 /** `full`: on every HSM of the cluster; `partial`: not yet; `session`: a session key, on one HSM only. */
 export const coverage = z.enum(['full', 'partial', 'session'])

@@ -17,6 +17,15 @@ export const VAULT_FILES = {
   zeroised: 'zeroised',
 } as const
 
+/** What the operator of an HSM with a damaged store can do. */
+export const HOW_TO_RECOVER =
+  'How to recover: while another HSM of the cluster runs, delete this one and create one in its place, which takes ' +
+  'everything over from the others (aws cloudhsmv2 delete-hsm, create-hsm). If it is the only one, restore its directory ' +
+  'from a copy, or create a cluster from the newest backup (aws cloudhsmv2 create-cluster --source-backup-id)'
+
+/** Beside a store that is open, or was when its process ended. */
+export const openMarkOf = (store: string) => `${store}.open`
+
 const KEY_BYTES = 32
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
@@ -77,14 +86,15 @@ export async function sealKeyOf(directory: string): Promise<Buffer> {
   try {
     const key = await readFile(path)
     if (key.length === KEY_BYTES) return key
-    throw new VaultDamaged(`${path} has ${key.length} bytes instead of ${KEY_BYTES}: restore it from a copy`)
+    throw new VaultDamaged(
+      `${path} has ${key.length} bytes instead of ${KEY_BYTES}: restore it from a copy. ${HOW_TO_RECOVER}`,
+    )
   } catch (error) {
     if (!isMissing(error)) throw error
   }
   if (await exists(join(directory, VAULT_FILES.store))) {
     throw new VaultDamaged(
-      `${path} is missing but there is a sealed store beside it: restore the file from a copy, ` +
-        'or remove this HSM and let the cluster (or a backup) give its content to a new one',
+      `${path} is missing but there is a sealed store beside it: restore the file from a copy. ${HOW_TO_RECOVER}`,
     )
   }
   return createSealKey(directory)
@@ -132,7 +142,7 @@ export async function destroySealKey(directory: string): Promise<void> {
   await mark.sync()
   await mark.close()
   await rm(join(directory, VAULT_FILES.store), { recursive: true, force: true })
-  await rm(join(directory, `${VAULT_FILES.store}.opening`), { force: true })
+  await rm(openMarkOf(join(directory, VAULT_FILES.store)), { force: true })
   await syncDirectory(directory)
 }
 

@@ -264,13 +264,13 @@ test('a store whose pages are broken is refused, at the latest at the second sta
   assert.match(said, /the sealed store .* (is damaged|cannot be opened)/)
 })
 
-test('an opening that was killed does not keep a good store from opening', async () => {
+test('a store that was left open is looked through, and opened when it is good', async () => {
   const path = await storeWithTwo()
-  await writeFile(join(path, 'store.opening'), '')
+  await writeFile(join(path, 'store.open'), '')
   const store = await openIn(path)
   assert.equal(read(store.get('keys/a')), 'a')
   await store.close()
-  assert.equal((await readdir(path)).includes('store.opening'), false)
+  assert.equal((await readdir(path)).includes('store.open'), false)
 })
 
 test('a store whose seal key is gone is refused, and no new key is made', async () => {

@@ -8,12 +8,13 @@
  */
 import { open as openDatabase, type RootDatabase } from 'lmdb'
 import { Packr } from 'msgpackr'
-import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { HsmError } from '../protocol/errors.ts'
-import { sealFor, VAULT_FILES, VaultDamaged, type Seal } from './seal.ts'
-import { openGuarded } from './store-probe.ts'
+import { HOW_TO_RECOVER, sealFor, VAULT_FILES, VaultDamaged, type Seal } from './seal.ts'
+import { NewestCommit } from './store-newest.ts'
+import { requireDatabase } from './store-head.ts'
+import { markOpen, tryWriting } from './store-probe.ts'
 
 const SUMMARY = 'summary'
 const packr = new Packr({ useRecords: false })
@@ -25,6 +26,8 @@ const summaryShape = z.object({
   /** Highest number in the change feed. */
   lastSeq: z.number(),
   entries: z.number(),
+  /** Commits so far; stores of the first version do not have it. */
+  commits: z.number().default(0),
   /** XOR of the fingerprints of all sealed entries. */
   fingerprint: z.instanceof(Uint8Array),
 })
@@ -39,13 +42,23 @@ export interface EntryChange {
 export class StoreFile {
   readonly #database: RootDatabase<Buffer, string>
   readonly #seal: Seal
+  readonly #newest: NewestCommit
+  readonly #unmark: () => Promise<void>
+  #commits = 0
   #progress: Progress = { counter: 0, lastSeq: 0 }
   #entries = 0
   #fingerprint = Buffer.alloc(32)
 
-  private constructor(database: RootDatabase<Buffer, string>, seal: Seal) {
+  private constructor(
+    database: RootDatabase<Buffer, string>,
+    seal: Seal,
+    newest: NewestCommit,
+    unmark: () => Promise<void>,
+  ) {
     this.#database = database
     this.#seal = seal
+    this.#newest = newest
+    this.#unmark = unmark
   }
 
   /**
@@ -59,13 +72,20 @@ export class StoreFile {
   ): Promise<StoreFile> {
     const path = join(directory, VAULT_FILES.store)
     await requireDatabase(join(path, 'data.mdb'))
-    return openGuarded(path, () => StoreFile.#open(path, sealKey, load))
+    const unmark = await markOpen(path)
+    try {
+      return await StoreFile.#open(path, sealKey, load, unmark)
+    } catch (error) {
+      await unmark()
+      throw error
+    }
   }
 
   static async #open(
     path: string,
     sealKey: Uint8Array,
     load: (name: string, plaintext: Buffer) => void,
+    unmark: () => Promise<void>,
   ): Promise<StoreFile> {
     let database: RootDatabase<Buffer, string>
     try {
@@ -78,17 +98,22 @@ export class StoreFile {
         maxReaders: 8,
       })
     } catch (cause) {
-      throw new VaultDamaged(`the sealed store ${path} cannot be opened: ${reasonOf(cause)}`, { cause })
+      throw new VaultDamaged(`the sealed store ${path} cannot be opened: ${reasonOf(cause)}. ${HOW_TO_RECOVER}`, {
+        cause,
+      })
     }
-    const file = new StoreFile(database, sealFor(sealKey, 'store'))
+    const seal = sealFor(sealKey, 'store')
+    const newest = await NewestCommit.open(path, seal)
+    const file = new StoreFile(database, seal, newest, unmark)
     try {
       file.#load(load)
+      if (file.#commits < (await newest.read())) throw new VaultDamaged('its newest changes are gone')
+      tryWriting(database)
       return file
     } catch (cause) {
-      await database.close()
+      await file.close()
       throw new VaultDamaged(
-        `the sealed store ${path} is damaged: ${reasonOf(cause)}. Nothing of it was used. Restore the directory from a ` +
-          'copy, or remove this HSM and let the cluster (or a backup) give its content to a new one',
+        `the sealed store ${path} is damaged: ${reasonOf(cause)}. Nothing of it was used. ${HOW_TO_RECOVER}`,
         { cause },
       )
     }
@@ -120,12 +145,21 @@ export class StoreFile {
       }
       pending.set(name, blob)
     }
-    const summary = this.#seal.seal(SUMMARY, packr.pack({ ...progress, entries, fingerprint }))
+    const summary = this.#seal.seal(
+      SUMMARY,
+      packr.pack({ ...progress, entries, fingerprint, commits: this.#commits + 1 }),
+    )
     try {
       await this.#transaction(pending, summary)
     } catch (cause) {
-      throw new HsmError('StorageFailed', `the HSM could not store the change: ${await commitReason(cause)}`, { cause })
+      throw new HsmError(
+        'StorageFailed',
+        `the HSM could not store the change: ${whatToDo(await commitReason(cause))}`,
+        { cause },
+      )
     }
+    this.#commits += 1
+    await this.#newest.write(this.#commits)
     this.#entries = entries
     this.#fingerprint = fingerprint
     this.#progress = progress
@@ -133,6 +167,8 @@ export class StoreFile {
 
   async close(): Promise<void> {
     await this.#database.close()
+    await this.#newest.close()
+    await this.#unmark()
   }
 
   /** A child transaction, since only those are undone when something in them throws. */
@@ -165,29 +201,15 @@ export class StoreFile {
     if (!this.#fingerprint.equals(summary.fingerprint)) {
       throw new VaultDamaged('an entry in it was put back to an older state')
     }
+    this.#commits = summary.commits
     this.#progress = { counter: summary.counter, lastSeq: summary.lastSeq }
   }
 }
 
-/** LMDB crashes the process on a file that is no LMDB database: its first page has a magic number behind its header of 24 bytes. */
-async function requireDatabase(path: string): Promise<void> {
-  let file
-  try {
-    file = await open(path, 'r')
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return
-    throw new VaultDamaged(`the sealed store ${path} cannot be read: ${reasonOf(error)}`, { cause: error })
-  }
-  try {
-    const head = Buffer.alloc(28)
-    const { bytesRead } = await file.read(head, 0, head.length, 0)
-    // A process killed while it made the file leaves it empty.
-    if (bytesRead > 0 && head.readUInt32LE(24) !== 0xbeefc0de) {
-      throw new VaultDamaged(`the sealed store ${path} is damaged: it is not a database any more`)
-    }
-  } finally {
-    await file.close()
-  }
+/** A full disk is told as it is; anything else means that the store itself may be broken. */
+function whatToDo(reason: string): string {
+  if (/no space|too large|quota/i.test(reason)) return `${reason}. Free some space`
+  return `${reason}. If this stays so the sealed store is damaged: what it holds can still be read. ${HOW_TO_RECOVER}`
 }
 
 function xorInto(target: Buffer, other: Buffer): void {

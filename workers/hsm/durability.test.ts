@@ -1,0 +1,184 @@
+/** A real HSM process that is killed under load, again and again, and one whose disk is full. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { AUDIT_DIRECTORY, auditFileName, auditFilesIn } from './audit/files.ts'
+import { verifyAudit } from './audit/verify.ts'
+import type { ClientOperations } from './protocol/client-operations.ts'
+import type { Connection } from './protocol/connection.ts'
+import { startCluster, type TestCluster } from './testing/process.ts'
+
+const ROUNDS = 15
+const one = { requireTwoCopies: false } as const
+type Client = Connection<ClientOperations>
+
+async function activated(): Promise<TestCluster> {
+  const cluster = await startCluster()
+  const admin = await cluster.first.client(cluster.customer.certificate)
+  await admin.call('activate', { password: 'admin-secret-1' })
+  await admin.call('login', { username: 'admin', role: 'admin', password: 'admin-secret-1' })
+  await admin.call('user-create', { username: 'alice', role: 'crypto-user', password: 'alice-secret-1' })
+  await admin.close()
+  return cluster
+}
+
+async function alice({ first, customer }: TestCluster): Promise<Client> {
+  const client = await first.client(customer.certificate)
+  await client.call('login', { username: 'alice', role: 'crypto-user', password: 'alice-secret-1' })
+  return client
+}
+
+const makeKey = (client: Client, label: string) =>
+  client.call('key-generate-aes', { lengthBytes: 32, attributes: { label, encrypt: true }, ...one })
+
+async function handlesOf(client: Client): Promise<Set<string>> {
+  const found = new Set<string>()
+  for (;;) {
+    const { keys, total } = await client.call('key-find', { filter: {}, offset: found.size })
+    for (const { handle } of keys) found.add(handle)
+    if (found.size >= total) return found
+  }
+}
+
+async function auditOf({ first, pki }: TestCluster) {
+  const directory = join(first.directory, AUDIT_DIRECTORY)
+  const files = await Promise.all(
+    (await auditFilesIn(directory)).map(async (file) => {
+      const name = auditFileName(file)
+      return { name, text: await readFile(join(directory, name), 'utf8') }
+    }),
+  )
+  return { ...verifyAudit(files, { root: pki.trust.root }), text: files.map(({ text }) => text).join('') }
+}
+
+test(`killed ${ROUNDS} times at any moment of making and deleting keys, an HSM keeps what it acknowledged`, async (t) => {
+  const cluster = await activated()
+  t.after(() => cluster.first.dispose())
+  const standing = new Set<string>()
+  const gone = new Set<string>()
+  const answered = new Set<string>()
+  /** Asked for, and never answered: they may be there or not. */
+  const unknown = new Set<string>()
+  for (let round = 0; round < ROUNDS; round++) {
+    const client = await alice(cluster)
+    let acknowledged = 0
+    const makers = [1, 2, 3].map(async () => {
+      for (;;) {
+        const { key } = await makeKey(client, `round ${round}`)
+        standing.add(key.handle)
+        answered.add(key.handle)
+        acknowledged += 1
+      }
+    })
+    const deleter = (async () => {
+      for (;;) {
+        const [handle] = standing
+        if (handle === undefined) await sleep(1)
+        else {
+          standing.delete(handle)
+          unknown.add(handle)
+          await client.call('key-delete', { handle })
+          unknown.delete(handle)
+          gone.add(handle)
+        }
+      }
+    })()
+    const work = Promise.allSettled([...makers, deleter])
+    while (acknowledged < 5) await sleep(1)
+    await sleep(randomInt(60))
+    await cluster.first.stop('SIGKILL')
+    await work
+    await cluster.first.start()
+    const again = await alice(cluster)
+    const held = await handlesOf(again)
+    await again.close()
+    const lost = [...standing].filter((handle) => !held.has(handle))
+    assert.deepEqual(lost, [], `lost in round ${round}`)
+    const back = [...gone].filter((handle) => held.has(handle))
+    assert.deepEqual(back, [], `back in round ${round}`)
+    // What the HSM made without being able to say so belongs to the next round.
+    for (const handle of held) if (!unknown.has(handle)) standing.add(handle)
+  }
+  const { findings, text } = await auditOf(cluster)
+  assert.deepEqual(findings, [])
+  const timesLogged = (handle: string) =>
+    text.split(`Priv/Secret Key Handle : ${BigInt(handle).toString()}\\n`).length - 1
+  for (const handle of answered) assert.ok(timesLogged(handle) >= (gone.has(handle) ? 2 : 1), `the log lacks ${handle}`)
+})
+
+const mounts = spawnSync('unshare', ['--mount', 'true']).status === 0 && process.getuid?.() === 0
+
+test(
+  'on a full disk management is refused with the reason, keys go on being used, and nothing acknowledged is lost',
+  { skip: mounts ? false : 'needs to be root, to mount a small disk' },
+  async (t) => {
+    const disk = await mkdtemp(join(tmpdir(), 'small-disk-'))
+    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', disk])
+    if (mounted.status !== 0) {
+      await rm(disk, { recursive: true })
+      return t.skip('a small disk cannot be mounted here')
+    }
+    const before = process.env['TMPDIR']
+    process.env['TMPDIR'] = disk
+    let cluster: TestCluster | undefined
+    try {
+      cluster = await activated()
+      const client = await alice(cluster)
+      const { key } = await makeKey(client, 'kept')
+      const filler = join(disk, 'filler')
+      await fill(filler)
+      let refusals = 0
+      const made = new Set([key.handle])
+      while (refusals < 20) {
+        try {
+          made.add((await makeKey(client, 'maybe')).key.handle)
+        } catch (error) {
+          assert.ok(error instanceof Error && 'code' in error)
+          assert.equal(error.code, 'StorageFailed')
+          assert.match(error.message, /Free some space|free some space/)
+          refusals += 1
+        }
+      }
+      const data = Buffer.from('still served')
+      const sealed = await client.call('encrypt', { handle: key.handle, mechanism: { name: 'aes-gcm' }, data, ...one })
+      assert.equal(sealed.ciphertext.length, data.length + 16)
+      // Killed on the full disk, and given room, it starts again with everything.
+      await cluster.first.stop('SIGKILL')
+      await rm(filler)
+      await cluster.first.start()
+      const again = await alice(cluster)
+      const held = await handlesOf(again)
+      assert.deepEqual(
+        [...made].filter((handle) => !held.has(handle)),
+        [],
+      )
+      await makeKey(again, 'after')
+      await again.close()
+      assert.deepEqual((await auditOf(cluster)).findings, [])
+    } finally {
+      if (before === undefined) delete process.env['TMPDIR']
+      else process.env['TMPDIR'] = before
+      await cluster?.first.dispose()
+      spawnSync('umount', [disk])
+      await rm(disk, { recursive: true })
+    }
+  },
+)
+
+/** Takes all that is left of the disk. */
+async function fill(path: string): Promise<void> {
+  for (const bytes of [1024 * 1024, 4096]) {
+    for (;;) {
+      try {
+        await writeFile(path, Buffer.alloc(bytes), { flag: 'a' })
+      } catch {
+        break
+      }
+    }
+  }
+}
