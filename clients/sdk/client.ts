@@ -186,6 +186,8 @@ function hashedIfLong(mechanism: SignMechanism, data: Uint8Array): { mechanism: 
   if (data.length <= MAX_MESSAGE_BYTES || !takesDigest(mechanism) || mechanism.dataType === 'digest') {
     return { mechanism, data }
   }
-  const digest = createHash(mechanism.hash ?? 'sha512').update(data).digest()
+  const digest = createHash(mechanism.hash ?? 'sha512')
+    .update(data)
+    .digest()
   return { mechanism: { ...mechanism, dataType: 'digest' }, data: digest }
 }

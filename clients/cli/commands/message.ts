@@ -63,7 +63,10 @@ export async function readMessage<Mechanism extends SignMechanism>(
   if (data === undefined && dataPath !== undefined && takesDigest(mechanism) && mechanism.dataType === 'raw') {
     const size = await sizeOf(dataPath)
     if (size > MAX_MESSAGE_BYTES) {
-      return { mechanism: { ...mechanism, dataType: 'digest' }, data: await digestOf(dataPath, mechanism.hash ?? 'sha512') }
+      return {
+        mechanism: { ...mechanism, dataType: 'digest' },
+        data: await digestOf(dataPath, mechanism.hash ?? 'sha512'),
+      }
     }
   }
   return { mechanism, data: await bytesOf('data', data, dataPath, MAX_MESSAGE_BYTES) }
