@@ -29,6 +29,10 @@ const APPROVED_OPERATIONS: { readonly [Op in keyof ClientOperations]?: ApprovalR
   'key-unshare': { service: 'key-management', keys: ({ handle }) => [handle] },
   'key-wrap': { service: 'key-management', keys: ({ handle, wrappingHandle }) => [handle, wrappingHandle] },
   'key-unwrap': { service: 'key-management', keys: ({ handle }) => [handle] },
+  // Not AWS's: what must not be wrapped without approval must not be read without it, and an RSA key applied to bytes as they
+  // are signs, whatever that is called.
+  'key-value': { service: 'key-management', keys: ({ handle }) => [handle] },
+  decrypt: { service: 'key-usage', keys: ({ handle, mechanism }) => (mechanism.name === 'rsa-x509' ? [handle] : []) },
   sign: { service: 'key-usage', keys: ({ handle }) => [handle] },
   'part-begin': { service: 'key-usage', keys: (params) => (params.use === 'sign' ? [params.handle] : []) },
 }

@@ -5,12 +5,12 @@ export interface KeyInQuorum {
   readonly owner: string
   readonly sharedWith: readonly string[]
   /** Fixed when the key is made; 0 and 1 ask for no approval. */
-  readonly manageQuorum?: number
-  readonly useQuorum?: number
+  readonly manageQuorum: number
+  readonly useQuorum: number
 }
 
 export const thresholdOf = (key: KeyInQuorum, service: KeyService): number =>
-  (service === 'key-usage' ? key.useQuorum : key.manageQuorum) ?? 0
+  service === 'key-usage' ? key.useQuorum : key.manageQuorum
 
 /** Whether the crypto user has a say. */
 export const approvesFor = ({ owner, sharedWith }: KeyInQuorum, username: string): boolean =>
