@@ -158,7 +158,8 @@ function startRegions(configuration: Configuration, need: RegionsNeed): RegionPr
 }
 
 function settingsOf(configuration: Configuration, region: string, server: Postgres | undefined): RegionSettings {
-  const { accounts, subnets, unknownSubnets, audit, offeredHsmTypes, keySeparation, limits, data, regions } = configuration
+  const { accounts, subnets, unknownSubnets, audit, offeredHsmTypes, keySeparation, limits, data, regions } =
+    configuration
   const databaseUrl = configuredDatabaseUrl(configuration, region) ?? server?.url(databaseName(region))
   if (databaseUrl === undefined) throw new Error(`${region} has no database`)
   return {
