@@ -42,6 +42,7 @@ export interface HsmProcess {
 export interface HsmProcessOptions {
   readonly pki: FleetPki
   readonly hsmType?: string
+  readonly keySeparation?: HsmConfig['keySeparation']
   /** Command to put before node, for instance `['taskset', '-c', '0']`. */
   readonly prefix?: readonly string[]
 }
@@ -153,7 +154,10 @@ class HostedHsm implements HsmProcess {
   }
 }
 
-async function configure(directory: string, { pki, hsmType = 'hsm2m.medium' }: HsmProcessOptions): Promise<HsmConfig> {
+async function configure(
+  directory: string,
+  { pki, hsmType = 'hsm2m.medium', keySeparation }: HsmProcessOptions,
+): Promise<HsmConfig> {
   const address = await freeAddress()
   const fleetBackupKeyFile = join(directory, 'fleet', 'backup.key')
   await mkdir(join(directory, 'fleet'))
@@ -169,6 +173,7 @@ async function configure(directory: string, { pki, hsmType = 'hsm2m.medium' }: H
     ports: { client: 2223, peer: 2224, management: 2225 },
     trust: pki.trust,
     fleetBackupKeyFile,
+    ...(keySeparation && { keySeparation }),
   }
   await writeFile(join(directory, HSM_FILES.config), JSON.stringify(config))
   return config
