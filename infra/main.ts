@@ -1,7 +1,17 @@
 /** The `strongroom` command. */
 import { Command, Option } from 'commander'
 import { DEFAULT_PORT } from './configuration/configuration.ts'
-import type { DataFlag, DoctorFlags, LogsFlags, RegionFlags, StatusFlags, UpFlags } from './command/flags.ts'
+import type {
+  AuditListFlags,
+  AuditShowFlags,
+  AuditVerifyFlags,
+  DataFlag,
+  DoctorFlags,
+  LogsFlags,
+  RegionFlags,
+  StatusFlags,
+  UpFlags,
+} from './command/flags.ts'
 import { Trouble } from './trouble.ts'
 import { VERSION } from './version.ts'
 
@@ -58,6 +68,41 @@ program
   .option('--data <dir>', DATA)
   .option('--port <n>', 'port that shall be used')
   .action(async (flags: DoctorFlags) => (await import('./command/doctor.ts')).doctor(flags))
+
+const audit = program.command('audit').description('what was done to users and keys, as the HSMs wrote it down')
+
+audit
+  .command('list')
+  .description('the logs there are, by cluster and HSM')
+  .option('--data <dir>', DATA)
+  .option('--json', 'for programs')
+  .action(async (flags: AuditListFlags) => (await import('./command/audit.ts')).auditList(flags))
+
+audit
+  .command('show')
+  .description('events, oldest first')
+  .option('--data <dir>', DATA)
+  .option('--cluster <id>', 'of one cluster')
+  .option('--hsm <id>', 'of one HSM')
+  .option('-n, --lines <n>', 'how many of the last events', '20')
+  .option('--json', 'as they stand in the files')
+  .action(async (flags: AuditShowFlags) => (await import('./command/audit.ts')).auditShow(flags))
+
+audit
+  .command('verify')
+  .description(
+    'find any line that was removed, altered, moved or inserted; needs only the files and the root certificate',
+  )
+  .argument('[file...]', 'files of one HSM, or the directory with them; default: all that were delivered')
+  .option('--data <dir>', DATA)
+  .option('--cluster <id>', 'of one cluster')
+  .option('--hsm <id>', 'of one HSM')
+  .option('--root <file>', "the fleet's root certificate (default: fleet/root.pem in the data directory)")
+  .option('--from <n>', 'number of the first event that is to be there: older files were removed on purpose')
+  .option('--head <hash>', 'the head that an earlier verify printed: it must still be in the log')
+  .action(async (files: string[], flags: AuditVerifyFlags) =>
+    (await import('./command/audit.ts')).auditVerify(files, flags),
+  )
 
 program
   .command('region')

@@ -20,6 +20,8 @@ export interface Invocation {
   readonly loggedIn: () => Promise<Client>
   /** Asks for what must not be shown: the question as it stands, the answer without echo. */
   readonly askHidden: (question: string) => Promise<string>
+  /** Asks for what may be seen. CliError at the end of the input. */
+  readonly ask: (question: string) => Promise<string>
 }
 
 /** A command with its own flags' types forgotten, so that all fit into one table. */

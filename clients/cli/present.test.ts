@@ -98,15 +98,18 @@ test('users are printed once, and what HSMs say differently reads inconsistent',
     username,
     role: 'crypto-user',
     locked: false,
+    mfa: false,
+    quorum: false,
     coverage: 'full',
     ...more,
   })
   const users = presentUsers([
-    [user('admin', { role: 'admin' }), user('alice', { locked: true }), user('new')],
-    [user('admin', { role: 'admin' }), user('alice')],
+    [user('admin', { role: 'admin', mfa: true, quorum: true }), user('alice', { locked: true }), user('new')],
+    [user('admin', { role: 'admin', mfa: true }), user('alice')],
   ])
+  const mfa = [{ strategy: 'token-sign', status: 'enabled' }]
   assert.deepEqual(users, [
-    { username: 'admin', role: 'admin', locked: 'false', mfa: [], quorum: [], 'cluster-coverage': 'full' },
+    { username: 'admin', role: 'admin', locked: 'false', mfa, quorum: 'inconsistent', 'cluster-coverage': 'full' },
     { username: 'alice', role: 'crypto-user', locked: 'inconsistent', mfa: [], quorum: [], 'cluster-coverage': 'full' },
     { username: 'new', role: 'crypto-user', locked: 'false', mfa: [], quorum: [], 'cluster-coverage': 'partial' },
   ])

@@ -59,12 +59,14 @@ export function presentHsm(info: Readonly<Record<string, string>>) {
   return Object.fromEntries(HSM_FIELD_ORDER.flatMap((name) => (info[name] === undefined ? [] : [[name, info[name]]])))
 }
 
+type Strategies = readonly { readonly strategy: 'token-sign'; readonly status: 'enabled' }[] | 'inconsistent'
+
 interface PresentedUser {
   username: string
   role: string
   locked: string
-  mfa: readonly never[]
-  quorum: readonly never[]
+  mfa: Strategies
+  quorum: Strategies
   'cluster-coverage': string
 }
 
@@ -74,8 +76,15 @@ interface PresentedUser {
  */
 export function presentUsers(lists: readonly (readonly UserInfo[])[]): PresentedUser[] {
   const users = new Map<string, { user: PresentedUser; seen: number }>()
-  for (const { username, role, locked, coverage } of lists.flat()) {
-    const said = { username, role, locked: String(locked), mfa: [], quorum: [], 'cluster-coverage': coverage }
+  for (const { username, role, locked, mfa, quorum, coverage } of lists.flat()) {
+    const said = {
+      username,
+      role,
+      locked: String(locked),
+      mfa: strategies(mfa),
+      quorum: strategies(quorum),
+      'cluster-coverage': coverage,
+    }
     const known = users.get(username)
     if (!known) users.set(username, { user: said, seen: 1 })
     else {
@@ -83,12 +92,18 @@ export function presentUsers(lists: readonly (readonly UserInfo[])[]): Presented
       for (const field of ['role', 'locked', 'cluster-coverage'] as const) {
         if (known.user[field] !== said[field]) known.user[field] = 'inconsistent'
       }
+      for (const field of ['mfa', 'quorum'] as const) {
+        if (known.user[field].length !== said[field].length) known.user[field] = 'inconsistent'
+      }
     }
   }
   return [...users.values()].map(({ user, seen }) =>
     seen < lists.length ? { ...user, 'cluster-coverage': 'partial' } : user,
   )
 }
+
+const strategies = (registered: boolean): Strategies =>
+  registered ? [{ strategy: 'token-sign', status: 'enabled' }] : []
 
 /** Every answer of the tools, success or failure (data-plane §2.1). */
 export function presentAnswer(errorCode: 0 | 1, data: unknown): string {

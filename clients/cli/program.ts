@@ -23,6 +23,7 @@ export async function cloudhsmCli(words: readonly string[], environment: NodeJS.
     log,
     environment,
     askHidden: (question) => open(process.stderr).hidden(question),
+    ask: (question) => open(process.stderr).answer(question),
     print: (text) => void process.stdout.write(text),
     extra: [
       command({
@@ -32,8 +33,9 @@ export async function cloudhsmCli(words: readonly string[], environment: NodeJS.
         run: async ({ clusterId }) => {
           const { interactive } = await import('./interactive.ts')
           const lines = open(process.stdout)
-          const asked = (question: string) => lines.hidden(question)
-          exitCode = await interactive({ ...world, clusterId, askHidden: asked }, lines)
+          const askHidden = (question: string) => lines.hidden(question)
+          const ask = (question: string) => lines.answer(question)
+          exitCode = await interactive({ ...world, clusterId, askHidden, ask }, lines)
           return undefined
         },
       }),

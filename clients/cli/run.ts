@@ -17,6 +17,7 @@ export interface World {
   /** Where credentials may come from; none in interactive mode, where one logs in. */
   readonly environment: NodeJS.ProcessEnv
   readonly askHidden: (question: string) => Promise<string>
+  readonly ask: (question: string) => Promise<string>
   readonly print: (text: string) => void
   /** The cluster that is meant when a command does not say. */
   readonly clusterId?: string | undefined
@@ -76,5 +77,6 @@ function invocationOf(world: World, flags: Readonly<Record<string, unknown>>): I
       return client
     },
     askHidden: world.askHidden,
+    ask: world.ask,
   }
 }

@@ -62,6 +62,13 @@ export class Terminal {
     return next.done ? undefined : next.value
   }
 
+  /** Asks and shows the answer as it is typed. Throws CliError when there is none. */
+  async answer(question: string): Promise<string> {
+    const line = await this.line(question)
+    if (line === undefined) throw new CliError('The input ended before an answer')
+    return line.trim()
+  }
+
   /** Asks and does not show the answer. Throws CliError when there is none. */
   async hidden(question: string): Promise<string> {
     if (this.typed) this.#prompts.write(question)

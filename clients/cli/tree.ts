@@ -41,7 +41,8 @@ export function buildTree({ name, commands, chosen, print }: TreeOptions): Node 
       node.addOption(option.makeOptionMandatory(spec.required ?? false))
     }
     node.option('--cluster-id <id>', 'the cluster, if several are configured')
-    node.action((flags: Readonly<Record<string, unknown>>) => chosen(each, flags))
+    // Flags of the words before count too: `login --username a --role admin mfa-token-sign --token file`.
+    node.action(() => chosen(each, node.optsWithGlobals()))
   }
   return root
 }

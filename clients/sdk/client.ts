@@ -9,7 +9,10 @@ import { MAX_MESSAGE_BYTES } from '../../workers/hsm/protocol/client/crypto.ts'
 import { takesDigest, type SignMechanism } from '../../workers/hsm/protocol/mechanisms.ts'
 import { keyCalls, type KeyCalls } from './keys.ts'
 import type { Link, Params, Result, ServerAddress } from './link.ts'
+import { mtlsCalls, type MtlsCalls } from './mtls.ts'
+import { signaturesOf, type SignTokens } from './mfa.ts'
 import { Pool } from './pool.ts'
+import { quorumCalls, type QuorumCalls } from './quorum.ts'
 import { Requests, type FromHsm } from './requests.ts'
 import { Secret } from './secret.ts'
 import { loadTrust, type TrustSource } from './trust.ts'
@@ -75,6 +78,8 @@ export class Client {
   readonly mode: 'FIPS' | 'NON_FIPS'
   readonly users: UserCalls
   readonly keys: KeyCalls
+  readonly quorum: QuorumCalls
+  readonly mtls: MtlsCalls
   readonly #pool: Pool
   readonly #requests: Requests
 
@@ -86,6 +91,8 @@ export class Client {
     this.#requests = new Requests(pool, { retry, requireTwoCopies })
     this.users = userCalls(this.#requests)
     this.keys = keyCalls(this.#requests)
+    this.quorum = quorumCalls(this.#requests)
+    this.mtls = mtlsCalls(this.#requests)
   }
 
   /** Who is logged in. */
@@ -113,6 +120,16 @@ export class Client {
   /** Logs in on every HSM. HsmError LoginFailed or UserLocked; ClientError AlreadyLoggedIn. */
   async login({ username, role, password }: UserName & { readonly password: string }): Promise<void> {
     await this.#pool.logIn({ username: username.toLowerCase(), role, password: new Secret(password) })
+  }
+
+  /**
+   * As `login`, for a user with MFA: `sign` is given a token of each connected HSM. HSMs that are connected later do not
+   * take part in the login.
+   */
+  async loginSigned(login: UserName & { readonly password: string; readonly sign: SignTokens }): Promise<void> {
+    const user = { username: login.username.toLowerCase(), role: login.role }
+    const signatures = await signaturesOf(this.#requests, user, login.sign)
+    await this.#pool.logIn({ ...user, password: new Secret(login.password), signatures })
   }
 
   /** Ends the login on every HSM, and with it every session key, and forgets the password. */

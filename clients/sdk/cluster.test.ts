@@ -1,6 +1,6 @@
 /** The client with real HSM processes: clusters that grow, lose an HSM, and get it back. */
 import assert from 'node:assert/strict'
-import { verify, createPublicKey } from 'node:crypto'
+import { verify, createPublicKey, randomBytes } from 'node:crypto'
 import { after, before, beforeEach, describe, test } from 'node:test'
 import { startCluster, startHsmProcess, type HsmProcess, type TestCluster } from '../../workers/hsm/testing/process.ts'
 import { createClient, type Client, type ClientOptions } from './client.ts'
@@ -118,11 +118,110 @@ describe('a cluster that grows from one HSM to two', () => {
       await assert.rejects(client.sign(ephemeral.privateKey.handle, MECHANISM, MESSAGE), { code: 'KeyNotFound' })
     })
 
+    test('keys come in, leave wrapped and come back, on whichever HSM answers', async () => {
+      const value = randomBytes(32)
+      const imported = await client.keys.import({
+        class: 'secret-key',
+        type: 'aes',
+        key: Uint8Array.from(value),
+        attributes: { label: 'imported', wrap: true, unwrap: true },
+      })
+      const mechanism = { name: 'aes-zero-pad' } as const
+      const { handle } = pair.privateKey
+      const { wrapped } = await client.keys.wrap({ handle, wrappingHandle: imported.handle, mechanism })
+      const back = await client.keys.unwrap({
+        handle: imported.handle,
+        mechanism,
+        wrapped,
+        class: 'private-key',
+        type: 'rsa',
+        attributes: { sign: true },
+      })
+      await assertSigns(client, { publicKey: pair.publicKey, privateKey: back })
+      const described = await client.keys.describe([back.handle, imported.handle])
+      assert.deepEqual(
+        described.map((key) => [key.handle, key.coverage]),
+        [back, imported].map((key) => [key.handle, 'full']),
+      )
+      await client.keys.setAttributes(imported.handle, { label: 'renamed', extractable: false })
+      const { keys } = await client.keys.find({ attributes: { label: 'renamed', extractable: false } })
+      assert.deepEqual(
+        keys.map((key) => key.handle),
+        [imported.handle],
+      )
+    })
+
+    test('session keys that come of session keys live where those do; one that becomes a token key lives everywhere', async () => {
+      const base = await client.keys.import({
+        class: 'secret-key',
+        type: 'generic-secret',
+        key: randomBytes(32),
+        attributes: { derive: true },
+        defaults: 'pkcs11',
+      })
+      const derive = () =>
+        client.keys.derive({
+          handle: base.handle,
+          mechanism: { name: 'sp800-108-counter', prf: 'hmac-sha256', data: [{ field: 'counter', bits: 32 }] },
+          type: 'aes',
+          lengthBytes: 32,
+          attributes: { wrap: true, unwrap: true, sensitive: false },
+          defaults: 'pkcs11',
+        })
+      const wrapping = await derive()
+      const same = await derive()
+      assert.deepEqual(
+        [wrapping.coverage, same.attributes['check-value']],
+        ['session', wrapping.attributes['check-value']],
+      )
+      assert.deepEqual(await client.keys.value(wrapping.handle), await client.keys.value(same.handle))
+      const mechanism = { name: 'aes-gcm' } as const
+      const { wrapped, iv } = await client.keys.wrap({
+        handle: base.handle,
+        wrappingHandle: wrapping.handle,
+        mechanism,
+      })
+      const back = await client.keys.unwrap({
+        handle: wrapping.handle,
+        mechanism: { ...mechanism, iv: iv ?? new Uint8Array() },
+        wrapped,
+        class: 'secret-key',
+        type: 'generic-secret',
+        attributes: { label: 'promoted' },
+        defaults: 'pkcs11',
+      })
+      await client.keys.setAttributes(back.handle, { token: true })
+      await client.logout()
+      await client.login(alice)
+      await until('a login on both HSMs', onBoth(client))
+      const { keys } = await client.keys.find({ attributes: { label: 'promoted' } })
+      assert.deepEqual(
+        keys.map(({ handle, coverage }) => [handle, coverage]),
+        [[back.handle, 'full']],
+      )
+    })
+
+    test('a key that was shared is used by the other user, whose login is on both HSMs', async () => {
+      const officer = await connect()
+      await officer.login(admin)
+      await officer.users.create({ ...alice, username: 'bob' })
+      const bob = await connect()
+      await bob.login({ ...alice, username: 'bob' })
+      await until('a login on both HSMs', onBoth(bob))
+      await assert.rejects(assertSigns(bob, pair), { code: 'KeyNotFound' })
+      await client.keys.share(pair.privateKey.handle, 'bob')
+      for (let i = 0; i < 4; i++) await assertSigns(bob, pair)
+      await client.keys.unshare(pair.privateKey.handle, 'bob')
+      await assert.rejects(assertSigns(bob, pair), { code: 'KeyNotFound' })
+      assert.equal((await client.keys.find({ handle: pair.privateKey.handle })).keys[0]?.sharedWith.length, 0)
+    })
+
     test('kill -9 of an HSM under load: no signature fails, and after its restart it is logged in again', async () => {
       const relaxed = await connect({ requireTwoCopies: false })
       await relaxed.login(alice)
       await until('a login on both HSMs', onBoth(relaxed))
       const ephemeral = await makePair(relaxed, true)
+      await client.keys.setAttributes(pair.publicKey.handle, { label: 'changed before the kill' })
       let running = true
       let signed = 0
       const worker = async () => {
@@ -149,6 +248,8 @@ describe('a cluster that grows from one HSM to two', () => {
       await assert.rejects(relaxed.sign(ephemeral.privateKey.handle, MECHANISM, MESSAGE), { code: 'SessionKeyLost' })
       await until('the first client to be back', onBoth(client))
       await assertSigns(client, pair)
+      const [changed] = await client.keys.describe([pair.publicKey.handle])
+      assert.equal(changed?.attributes.label, 'changed before the kill')
     })
 
     test('a removed HSM is dropped, and the others go on', async () => {

@@ -9,6 +9,9 @@ import type { Pool } from './pool.ts'
 /** Connections that may break under one request before it is given up: beyond that the request itself is suspect. */
 const MAX_BROKEN = 5
 
+/** Another HSM may answer otherwise: a quorum token, for instance, can be spent on one only. */
+const ELSEWHERE: ReadonlySet<HsmErrorCode> = new Set(['Draining', 'KeyNotFound', 'QuorumRequired'])
+
 export interface DispatchOptions<Op extends Operation = Operation> {
   /** `standard`: throttled requests are tried again, up to three times; `off`: they fail at once (data-plane §6.2). */
   readonly retry: 'standard' | 'off'
@@ -18,7 +21,8 @@ export interface DispatchOptions<Op extends Operation = Operation> {
 
 /**
  * Asks any HSM. What an HSM refuses with comes back as its HsmError, except where another HSM or another moment may
- * answer differently: throttling, a draining HSM, a key that has not reached this HSM yet, a broken connection.
+ * answer differently: throttling, a draining HSM, a key that has not reached this HSM yet, approvals given elsewhere, a
+ * broken connection.
  */
 export async function ask<Op extends Operation>(
   pool: Pool,
@@ -50,7 +54,7 @@ export async function ask<Op extends Operation>(
         continue
       }
       if (broken > 0 && error.code === gone?.code) return gone.result
-      if (error.code !== 'Draining' && error.code !== 'KeyNotFound') throw error
+      if (!ELSEWHERE.has(error.code)) throw error
       refusal = error
       tried.add(link)
     }

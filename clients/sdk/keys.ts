@@ -1,5 +1,5 @@
-import type { KeyFilter, KeyInfo } from '../../workers/hsm/protocol/attributes.ts'
-import type { Operation, Params } from './link.ts'
+import type { AttributeChange, DefaultSet, KeyFilter, KeyInfo } from '../../workers/hsm/protocol/attributes.ts'
+import type { Operation, Params, Result } from './link.ts'
 import type { Requests } from './requests.ts'
 
 /** What an operation is asked; the key-availability check is the client's, not the request's. */
@@ -26,17 +26,30 @@ export interface KeyCalls {
   delete(handle: string): Promise<void>
   /** The public half as DER SubjectPublicKeyInfo. */
   publicKey(handle: string): Promise<Uint8Array>
+  /** Keys by their handles; those that the caller does not see are left out. At most 1,000. */
+  describe(handles: readonly string[]): Promise<KeyInfo[]>
+  /** The bytes of a secret key that is not sensitive. HsmError KeyFunctionNotPermitted. */
+  value(handle: string): Promise<Uint8Array>
+  /** All of the changes or none. `token: true` turns a session key into a token key. */
+  setAttributes(handle: string, attributes: AttributeChange): Promise<KeyInfo>
+  share(handle: string, username: string): Promise<KeyInfo>
+  unshare(handle: string, username: string): Promise<KeyInfo>
+  import(request: Request<'key-import'>): Promise<KeyInfo>
+  wrap(request: Request<'key-wrap'>): Promise<WrappedKey>
+  unwrap(request: Request<'key-unwrap'>): Promise<KeyInfo>
+  derive(request: Request<'key-derive'>): Promise<KeyInfo>
 }
+
+export type WrappedKey = Result<'key-wrap'>
 
 export function keyCalls(requests: Requests): KeyCalls {
   const { copies } = requests
   return {
     async generateAes(request) {
       const params = { ...request, ...copies }
-      const { key } =
-        request.attributes.token === false
-          ? await requests.makeSessionKeys('key-generate-aes', params, (made) => [made.key])
-          : await requests.any('key-generate-aes', params)
+      const { key } = isOfSession(request)
+        ? await requests.makeSessionKeys('key-generate-aes', params, (made) => [made.key])
+        : await requests.any('key-generate-aes', params)
       return key
     },
     async generateRsa(request) {
@@ -60,9 +73,44 @@ export function keyCalls(requests: Requests): KeyCalls {
       const { spki } = await requests.withKey('key-public', { handle })
       return spki
     },
+    describe: (handles) => requests.describe(handles),
+    async value(handle) {
+      const { value } = await requests.withKey('key-value', { handle })
+      return value
+    },
+    async setAttributes(handle, attributes) {
+      const { key } = await requests.withKey('key-set-attribute', { handle, attributes })
+      if (key.attributes.token) requests.forgetKey(handle)
+      return key
+    },
+    async share(handle, username) {
+      const { key } = await requests.withKey('key-share', { handle, username })
+      return key
+    },
+    async unshare(handle, username) {
+      const { key } = await requests.withKey('key-unshare', { handle, username })
+      return key
+    },
+    import: (request) => requests.makeOne('key-import', { ...request, ...copies }, isOfSession(request)),
+    wrap: (request) =>
+      requests.withKeys('key-wrap', { ...request, ...copies }, [request.handle, request.wrappingHandle]),
+    unwrap: (request) => requests.makeFrom('key-unwrap', { ...request, ...copies }, isOfSession(request)),
+    derive: (request) => requests.makeFrom('key-derive', { ...request, ...copies }, isOfSession(request)),
   }
 }
 
 function ofSession(request: Request<'key-generate-rsa'> | Request<'key-generate-ec'>): boolean {
-  return request.publicAttributes.token === false || request.privateAttributes.token === false
+  const { publicAttributes, privateAttributes, ...rest } = request
+  return [publicAttributes, privateAttributes].some((attributes) => isOfSession({ ...rest, attributes }))
+}
+
+/** Whether a key to be made ends with the session: only the CLI's defaults make token keys where nobody says. */
+function isOfSession({
+  attributes,
+  defaults = 'cli',
+}: {
+  attributes: { token?: boolean | undefined }
+  defaults?: DefaultSet | undefined
+}): boolean {
+  return !(attributes.token ?? defaults === 'cli')
 }

@@ -29,6 +29,8 @@ export interface Session {
   readonly username: string
   readonly role: Role
   password: Secret
+  /** Of users with MFA: signatures over the tokens of HSMs, by HSM id. Each is good for one login. */
+  readonly signatures?: ReadonlyMap<string, Uint8Array> | undefined
 }
 
 export interface LinkOptions {
@@ -124,8 +126,9 @@ export class Link {
   async #tryLogin(session: Session, signal: AbortSignal): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       try {
-        const { username, role, password } = session
-        await this.call('login', { username, role, password: password.reveal() })
+        const { username, role, password, signatures } = session
+        const mfaSignature = signatures?.get(this.hello.hsmId)
+        await this.call('login', { username, role, password: password.reveal(), ...(mfaSignature && { mfaSignature }) })
         this.session = session
         this.refusal = undefined
         return

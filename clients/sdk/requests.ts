@@ -1,5 +1,6 @@
 /** How the client's methods reach an HSM: any of them, each of them, or the one that holds a session key. */
 import type { KeyInfo } from '../../workers/hsm/protocol/attributes.ts'
+import { ConnectionLost, HsmError } from '../../workers/hsm/protocol/errors.ts'
 import { ask, askOne, type DispatchOptions } from './dispatch.ts'
 import { ClientError } from './errors.ts'
 import type { Link, Operation, Params, Result } from './link.ts'
@@ -39,6 +40,49 @@ export class Requests {
     return link ? askOne(this.pool, link, op, params, { retry: this.#retry }) : this.any(op, params, gone)
   }
 
+  /** As `withKey`, for an operation that takes two keys: a session key among them says which HSM. */
+  withKeys<Op extends Operation>(op: Op, params: Params<Op>, handles: readonly string[]): Promise<Result<Op>> {
+    const link = this.#homeOf(handles)
+    return link ? askOne(this.pool, link, op, params, { retry: this.#retry }) : this.any(op, params)
+  }
+
+  /**
+   * Makes one key of another: where that is, when it is a session key. A session key that comes of a token key lives
+   * with the client's others.
+   */
+  async makeFrom<Op extends 'key-unwrap' | 'key-derive'>(
+    op: Op,
+    params: Params<Op> & { readonly handle: string },
+    ofSession: boolean,
+  ): Promise<KeyInfo> {
+    const link = this.#homeOf([params.handle])
+    if (!link) return this.makeOne(op, params, ofSession)
+    try {
+      const { key } = await askOne(this.pool, link, op, params, { retry: this.#retry })
+      if (!key.attributes.token) this.#sessionKeys.set(key.handle, link)
+      return key
+    } catch (error) {
+      if (ofSession || !(error instanceof ClientError) || error.code !== 'SessionKeyLost') throw error
+      throw new ClientError(
+        'OutcomeUnknown',
+        `${error.message} before it answered ${op}: a key may have been made or not. Look before you repeat it`,
+        { cause: error },
+      )
+    }
+  }
+
+  /** Makes one key, of the session or not. */
+  async makeOne<Op extends 'key-import' | 'key-unwrap' | 'key-derive'>(
+    op: Op,
+    params: Params<Op>,
+    ofSession: boolean,
+  ): Promise<KeyInfo> {
+    const { key } = ofSession
+      ? await this.makeSessionKeys(op, params, (made) => [made.key])
+      : await this.any(op, params)
+    return key
+  }
+
   /**
    * Makes session keys. All of a client's live on one HSM for as long as that connection lasts, so that one search
    * finds them all. Nothing is left of them when the connection breaks: no outcome is unknown.
@@ -66,6 +110,16 @@ export class Requests {
     }
   }
 
+  /** Token keys anywhere, session keys where they are. */
+  async describe(handles: readonly string[]): Promise<KeyInfo[]> {
+    const link = this.#homeOf(handles)
+    const params = { handles: [...handles] }
+    const { keys } = link
+      ? await askOne(this.pool, link, 'key-describe', params, { retry: this.#retry })
+      : await this.any('key-describe', params)
+    return keys
+  }
+
   /** Asks every connected HSM; those that do not answer are left out unless none does. */
   async each<Op extends Operation>(op: Op, params: Params<Op>): Promise<FromHsm<Result<Op>>[]> {
     await this.pool.settled(SETTLE_MS)
@@ -79,6 +133,55 @@ export class Requests {
     throw failure?.status === 'rejected' ? failure.reason : this.pool.unreachable()
   }
 
+  /**
+   * Asks every HSM that the login holds on, or soon does: answers in order of HSM id, and what the others refused with.
+   * Throws what `pool.wait` throws.
+   */
+  async eachLoggedIn<Op extends Operation>(
+    op: Op,
+    params: Params<Op>,
+  ): Promise<{ answers: FromHsm<Result<Op>>[]; failures: Error[] }> {
+    const { pool } = this
+    await pool.settled(SETTLE_MS)
+    await pool.wait()
+    const undecided = () => pool.links.some((link) => link.session !== pool.session && !link.refusal)
+    for (const end = Date.now() + SETTLE_MS; undecided() && Date.now() < end;) await pool.changed(end - Date.now())
+    const links = pool.links.filter((link) => link.session === pool.session)
+    const outcomes = await Promise.allSettled(
+      links.map(async (link) => ({ hsmId: link.hello.hsmId, answer: await link.call(op, params) })),
+    )
+    const answers = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+    const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [errorOf(outcome.reason)] : []))
+    return { answers: answers.sort((a, b) => (a.hsmId < b.hsmId ? -1 : 1)), failures }
+  }
+
+  /**
+   * Asks one of the HSMs that `paramsFor` has something for, one after another while their answers are lost: for requests
+   * that differ from HSM to HSM and may be repeated.
+   */
+  async onOneOf<Op extends Operation>(
+    op: Op,
+    paramsFor: (hsmId: string) => Params<Op> | undefined,
+  ): Promise<Result<Op>> {
+    await this.pool.wait()
+    let lost: unknown
+    for (const link of this.pool.links) {
+      const params = link.session === this.pool.session ? paramsFor(link.hello.hsmId) : undefined
+      if (params === undefined) continue
+      try {
+        return await link.call(op, params)
+      } catch (error) {
+        const elsewhere = error instanceof HsmError && (error.code === 'Draining' || error.code === 'QuorumRequired')
+        if (!elsewhere && !(error instanceof ConnectionLost)) throw error
+        lost = error
+      }
+    }
+    if (lost instanceof HsmError) throw lost
+    throw new ClientError('NoHsmReachable', 'no HSM that gave one of these tokens is connected: get new ones', {
+      cause: lost,
+    })
+  }
+
   forgetKey(handle: string): void {
     this.#sessionKeys.delete(handle)
   }
@@ -87,8 +190,18 @@ export class Requests {
     this.#sessionKeys.clear()
   }
 
+  #homeOf(handles: readonly string[]): Link | undefined {
+    for (const handle of handles) {
+      const link = this.#sessionKeys.get(handle)
+      if (link) return link
+    }
+    return undefined
+  }
+
   #sessionHome(): Link | undefined {
     for (const link of this.#sessionKeys.values()) if (link.usable) return link
     return undefined
   }
 }
+
+const errorOf = (reason: unknown) => (reason instanceof Error ? reason : new Error(String(reason)))

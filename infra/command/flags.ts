@@ -22,6 +22,21 @@ export interface LogsFlags extends DataFlag {
 export interface DoctorFlags extends DataFlag {
   readonly port?: string
 }
+export interface AuditListFlags extends DataFlag {
+  readonly json?: boolean
+}
+export interface AuditShowFlags extends AuditListFlags {
+  readonly cluster?: string
+  readonly hsm?: string
+  readonly lines: string
+}
+export interface AuditVerifyFlags extends DataFlag {
+  readonly cluster?: string
+  readonly hsm?: string
+  readonly root?: string
+  readonly from?: string
+  readonly head?: string
+}
 export interface RegionFlags extends DataFlag {
   readonly region: string
   readonly port?: string

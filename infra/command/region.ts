@@ -35,7 +35,7 @@ export async function region(flags: RegionFlags): Promise<void> {
 }
 
 function settingsOf(configuration: Configuration, flags: RegionFlags): RegionSettings {
-  const { accounts, subnets, unknownSubnets, offeredHsmTypes, limits, data } = configuration
+  const { accounts, subnets, unknownSubnets, audit, offeredHsmTypes, keySeparation, limits, data } = configuration
   const databaseUrl = configuredDatabaseUrl(configuration, flags.region)
   if (databaseUrl === undefined) {
     throw new Trouble('A region that runs alone needs a PostgreSQL server.', {
@@ -46,7 +46,7 @@ function settingsOf(configuration: Configuration, flags: RegionFlags): RegionSet
   if (!roles.success) throw new Trouble(`--roles ${flags.roles}: there are ${ROLES.join(' and ')}.`)
   const peers = peersOf(configuration)
   return {
-    ...{ accounts, subnets, unknownSubnets, offeredHsmTypes, limits, data, databaseUrl, peers },
+    ...{ accounts, subnets, unknownSubnets, audit, offeredHsmTypes, keySeparation, limits, data, databaseUrl, peers },
     region: flags.region,
     knownRegions: [...new Set([flags.region, ...Object.keys(peers)])],
     zones: [...zonesOf(configuration, flags.region)],

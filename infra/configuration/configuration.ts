@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { HSM_TYPES, LIMITS } from '../../provider-schema/limits.ts'
 import { ID_PATTERNS } from '../../provider-schema/ids.ts'
+import { KEY_SEPARATIONS } from '../../workers/hsm/policy/key-separation.ts'
 
 /** A region's name as the service model has it. */
 export const REGION_NAME = /^[a-z]{2}(-(gov|isob|iso))?-(east|west|north|south|central){1,2}-[0-9]$/
@@ -61,7 +62,16 @@ export const configurationFile = z.strictObject({
   subnets: z.record(z.string().regex(ID_PATTERNS.subnet), subnet).default({}),
   /** A subnet that nobody configured is given a zone and remembered, or refused. */
   unknownSubnets: z.enum(['assign', 'refuse']).default('assign'),
+  /** Delivered audit logs. */
+  audit: z
+    .strictObject({
+      /** Files that were not written to for this long are removed; without it they stay for ever. */
+      retentionDays: z.int().min(1).optional(),
+    })
+    .prefault({}),
   offeredHsmTypes: z.array(z.enum(HSM_TYPES)).min(1).default(['hsm2m.medium']),
+  /** Which uses of a key exclude each other, for every HSM (docs/keys.md). */
+  keySeparation: z.enum(KEY_SEPARATIONS).default('trusted'),
   limits: z
     .strictObject({
       clustersPerAccount: z.int().min(1).default(LIMITS.clustersPerAccount),

@@ -7,10 +7,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { pino } from 'pino'
-import { newHsmId } from '../../provider-schema/ids.ts'
+import { newClusterId, newHsmId } from '../../provider-schema/ids.ts'
+import { verifyAudit } from '../../workers/hsm/audit/verify.ts'
 import { HSM_FILES } from '../../workers/hsm/config.ts'
 import type { HsmToRun } from '../../workers/jobs/ports.ts'
 import { untilTrue } from '../../test/support/product.ts'
+import { deliverAudit } from '../audit/deliver.ts'
 import { hsmPort } from '../management.ts'
 import { issueControl } from '../pki/control.ts'
 import { loadDeviceIssuer } from '../pki/device.ts'
@@ -38,7 +40,8 @@ beforeEach(async () => {
 })
 afterEach(() => host.stop({ leaveRunning: false }))
 
-const start = async () => startHost({ dir, fleet, issuer: await loadDeviceIssuer(fleet), log })
+const start = async (beforeRemoval?: (directory: string) => Promise<void>) =>
+  startHost({ dir, fleet, issuer: await loadDeviceIssuer(fleet), log, ...(beforeRemoval && { beforeRemoval }) })
 
 async function someHsm(): Promise<HsmToRun> {
   const pool = addressPool(await addressBlock(join(dir, 'addresses.json')))
@@ -185,4 +188,25 @@ test('who answers with the certificate of another HSM is not talked to', async (
     return true
   })
   assert.equal(await phaseOf(hsm), 'blank')
+})
+
+test('the audit log of an HSM that was zeroised is delivered to its last line before its directory goes', async () => {
+  await host.stop({ leaveRunning: true })
+  const logs = join(root, 'logs')
+  host = await start((directory) => deliverAudit(directory, logs))
+  const { hsm } = await running()
+  const port = hsmPort(await issueControl(fleet, 'test'), fleet)
+  const connection = await port.connect(hsm)
+  const clusterId = newClusterId()
+  const members = [{ hsmId: hsm.id, address: hsm.listenIp, eniIp: hsm.eniIp }]
+  const membership = port.signMembership({ clusterId, epoch: 1, members })
+  await connection.call('found', { clusterId, mode: 'FIPS', hsmType: hsm.hsmType, membership })
+  await connection.call('zeroise', {})
+  await connection.close()
+  await host.remove(hsm.id)
+  assert.equal(await there(join(dir, hsm.id)), false)
+  const path = join(logs, 'aws', 'cloudhsm', clusterId, hsm.id, '000001.jsonl')
+  const { findings, events } = verifyAudit([{ name: path, text: await readFile(path, 'utf8') }], { root: fleet.root })
+  assert.deepEqual(findings, [])
+  assert.equal(events, 5)
 })

@@ -11,6 +11,7 @@ import type { Logger } from 'pino'
 import type { HsmId } from '../../provider-schema/ids.ts'
 import { HSM_PORTS } from '../../provider-schema/limits.ts'
 import { HSM_FILES, hsmConfig, type HsmConfig } from '../../workers/hsm/config.ts'
+import type { KeySeparation } from '../../workers/hsm/policy/key-separation.ts'
 import type { DeviceCertificates, HostPort, HsmToRun } from '../../workers/jobs/ports.ts'
 import { pause, stopped } from '../../workers/jobs/until-stopped.ts'
 import { syncDirectory, writeDurably } from '../files/durable.ts'
@@ -23,6 +24,10 @@ export interface HostOptions {
   readonly dir: string
   readonly fleet: Fleet
   readonly issuer: DeviceIssuer
+  /** Left out, the HSMs' own default. */
+  readonly keySeparation?: KeySeparation
+  /** Takes what is to outlive an HSM from its directory, once its process has ended. The removal is tried again when it throws. */
+  readonly beforeRemoval?: (directory: string) => Promise<void>
   readonly log: Logger
 }
 
@@ -110,6 +115,7 @@ class HostAgent implements Host {
     const pid = this.#supervised.get(hsmId)?.pid ?? (await findProcess(directory))
     this.#supervised.delete(hsmId)
     if (pid !== undefined) await endProcess(pid, directory, END_MS)
+    await this.#options.beforeRemoval?.(directory)
     await rm(directory, { recursive: true, force: true })
     await syncDirectory(this.#options.dir)
   }
@@ -181,7 +187,7 @@ class HostAgent implements Host {
   }
 
   #configOf(hsm: HsmToRun): HsmConfig {
-    const { fleet } = this.#options
+    const { fleet, keySeparation } = this.#options
     return {
       hsmId: hsm.id,
       hsmType: hsm.hsmType,
@@ -190,6 +196,7 @@ class HostAgent implements Host {
       ports: HSM_PORTS,
       trust: { root: fleet.root, controlCa: fleet.controlCa, manufacturerCa: fleet.manufacturerCa },
       fleetBackupKeyFile: fleet.backupKeyFile,
+      ...(keySeparation && { keySeparation }),
     }
   }
 

@@ -158,11 +158,12 @@ function startRegions(configuration: Configuration, need: RegionsNeed): RegionPr
 }
 
 function settingsOf(configuration: Configuration, region: string, server: Postgres | undefined): RegionSettings {
-  const { accounts, subnets, unknownSubnets, offeredHsmTypes, limits, data, regions } = configuration
+  const { accounts, subnets, unknownSubnets, audit, offeredHsmTypes, keySeparation, limits, data, regions } =
+    configuration
   const databaseUrl = configuredDatabaseUrl(configuration, region) ?? server?.url(databaseName(region))
   if (databaseUrl === undefined) throw new Error(`${region} has no database`)
   return {
-    ...{ accounts, subnets, unknownSubnets, offeredHsmTypes, limits, data, region, databaseUrl },
+    ...{ accounts, subnets, unknownSubnets, audit, offeredHsmTypes, keySeparation, limits, data, region, databaseUrl },
     knownRegions: [...regions],
     zones: [...zonesOf(configuration, region)],
     roles: ['api', 'jobs'],

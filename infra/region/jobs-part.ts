@@ -1,6 +1,7 @@
 /** The working part of a region: job worker, HSM host, and the listener for other regions. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startJobWorker, type JobWorker } from '../../workers/jobs/worker.ts'
+import { AuditMismatch, deliverAudit, deliverAudits } from '../audit/deliver.ts'
 import { openBackupStore, type BackupStore } from '../backup-store/directory-store.ts'
 import { startHost } from '../hosts/host.ts'
 import { hsmPort } from '../management.ts'
@@ -39,7 +40,29 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
     openBackupStore(places.backups),
     hostId(places),
   ])
-  const host = await startHost({ dir: places.hsms, fleet, issuer, log })
+  const host = await startHost({
+    dir: places.hsms,
+    fleet,
+    issuer,
+    keySeparation: settings.keySeparation,
+    log,
+    beforeRemoval: async (directory) => {
+      await deliverAudit(directory, places.logs).catch((error: unknown) => {
+        // What is wrong with it does not get better; what was delivered before is kept.
+        if (!(error instanceof AuditMismatch)) throw error
+        log.error({ reason: error.message }, 'the end of an audit log could not be delivered')
+      })
+    },
+  })
+  const stopping = new AbortController()
+  const { retentionDays } = settings.audit
+  const delivering = deliverAudits({
+    hsms: places.hsms,
+    logs: places.logs,
+    retentionDays,
+    log,
+    signal: stopping.signal,
+  })
   checks.set('hsms', 'ok')
   const listener = await serveRegions({
     ...settings.peerListen,
@@ -79,6 +102,9 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
       await listener.close()
       await sweeping
       await host.stop({ leaveRunning: leaveHsms })
+      // Last, so that it finds what the HSMs wrote at their end.
+      stopping.abort()
+      await delivering
       await lock.release()
     },
   }

@@ -1,6 +1,6 @@
 /** What lies where in a region's directory, and the small things kept there. */
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, readFile, rm } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeDurably } from '../files/durable.ts'
 import { PLACES } from '../places.ts'
@@ -11,6 +11,8 @@ export interface RegionPlaces {
   /** Directories of the HSMs that this machine runs for the region. */
   readonly hsms: string
   readonly backups: string
+  /** Delivered audit logs, in CloudWatch's naming. */
+  readonly logs: string
   /** Block of loopback addresses. */
   readonly addresses: string
   /** Held by the process that runs the HSMs. */
@@ -23,9 +25,15 @@ export function regionPlaces(data: string, region: string): RegionPlaces {
     dir,
     hsms: join(dir, 'hsms'),
     backups: join(dir, 'backups'),
+    logs: join(dir, 'logs'),
     addresses: join(dir, 'addresses.json'),
     jobsLock: join(dir, 'jobs.lock'),
   }
+}
+
+/** Every region that the data directory has. */
+export async function regionNames(data: string): Promise<string[]> {
+  return (await readdir(join(data, PLACES.regions)).catch(() => [])).sort()
 }
 
 export async function makeRegionDirectory(places: RegionPlaces): Promise<void> {

@@ -14,7 +14,9 @@ const common = configurationFile.pick({
   accounts: true,
   subnets: true,
   unknownSubnets: true,
+  audit: true,
   offeredHsmTypes: true,
+  keySeparation: true,
   limits: true,
 })
 

@@ -2,6 +2,7 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import { AuditLog } from './audit/audit-log.ts'
 import { serveClients } from './client-port/serve.ts'
 import { HSM_FILES, hsmConfig, type HsmConfig } from './config.ts'
 import { clusterIdentity, type ClusterIdentity } from './identity/cluster-identity.ts'
@@ -10,6 +11,10 @@ import { writeWhole } from './identity/files.ts'
 import { stayDrained } from './management-port/drain.ts'
 import { phaseOf } from './management-port/managed-hsm.ts'
 import { serveManagement } from './management-port/serve.ts'
+import { systemQuorumClock } from './quorum/clock.ts'
+import { Quorum } from './quorum/quorum.ts'
+import { QuorumValues } from './quorum/values.ts'
+import { Mtls } from './mtls/mtls.ts'
 import { Membership } from './replication/membership.ts'
 import { systemClock } from './replication/clock.ts'
 import { peerConnector, servePeers } from './replication/peer-port.ts'
@@ -81,6 +86,8 @@ async function start(
   sealKey.fill(0)
   atStop(() => store.close())
   const device = await deviceIdentity({ directory, config, local: store.local, signal })
+  const audit = await AuditLog.open({ directory, hsmId: config.hsmId, device, local: store.local, log })
+  atStop(() => audit.close())
   const identity = clusterIdentity(store)
   const membership = new Membership(store.local, config.trust.controlCa)
   const peering = { config, device, membership, log }
@@ -111,14 +118,37 @@ async function start(
     hsmType,
     ownsKeys: (name) => keys.ownsKeys(name),
     onDeleted: (name) => clients.endLoginsOf(name),
+    adminsNeeded: () => quorumValues.adminsNeeded,
   })
+  const quorumValues = new QuorumValues({ store, replication: replicator, hsmType, admins: () => users.admins })
+  const quorum = new Quorum({
+    hsmId: config.hsmId,
+    users,
+    keyOf: (caller, handle) => keys.usable(caller, handle, false),
+    values: quorumValues,
+    replication: replicator,
+    clock: systemQuorumClock,
+  })
+  const mtls = new Mtls({ store, replication: replicator, hsmType })
   const phase = () => phaseOf({ identity, activated: () => users.activated })
 
   const peers = await servePeers({ ...peering, store, identity, replicator })
   atStop(() => peers.close())
   const clients = await serveClients(
-    { config, version, log, users, keys, replication: replicator, cluster: () => clusterFacts(identity), phase },
+    {
+      config,
+      version,
+      log,
+      users,
+      keys,
+      quorum,
+      mtls,
+      replication: replicator,
+      cluster: () => clusterFacts(identity),
+      phase,
+    },
     identity.clientTls ?? device.tls,
+    audit,
   )
   // Before the first client comes in.
   stayDrained({ store, clients })
@@ -138,6 +168,7 @@ async function start(
     peers: replicator,
     connect: peerConnector(peering, JOIN_CALL_TIMEOUT_MS),
     clients,
+    audit,
     zeroised: onZeroised,
     counts: () => ({ keys: keys.count, users: users.count, sessions: clients.sessions }),
     activated: () => users.activated,

@@ -7,12 +7,23 @@ import { userFlags } from './user-flags.ts'
 export const userChangePassword = command({
   path: 'user change-password',
   summary: "Change one's own password, or as admin anybody's, which also unlocks the user",
-  options: [...userFlags, { flags: '--password <password>', description: 'the new password; asked for if not given' }],
-  input: z.object({ username, role, password: z.string().optional() }),
+  options: [
+    ...userFlags,
+    { flags: '--password <password>', description: 'the new password; asked for if not given' },
+    { flags: '--deregister-mfa', description: 'logins need the password only' },
+    { flags: '--deregister-quorum', description: 'the user approves nothing any more' },
+  ],
+  input: z.object({
+    username,
+    role,
+    password: z.string().optional(),
+    deregisterMfa: z.boolean().optional(),
+    deregisterQuorum: z.boolean().optional(),
+  }),
   run: async (input, invocation) => {
     const client = await invocation.loggedIn()
     const password = await newPassword(input.password, invocation)
-    const changed = await client.users.changePassword({ username: input.username, role: input.role, password })
+    const changed = await client.users.changePassword({ ...input, password })
     return { username: changed.username, role: changed.role }
   },
 })

@@ -2,8 +2,10 @@
 import type { Logger } from 'pino'
 import type { ClusterMode } from '../../../provider-schema/limits.ts'
 import type { HsmConfig } from '../config.ts'
+import type { Mtls } from '../mtls/mtls.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { HsmPhase } from '../protocol/management-operations.ts'
+import type { Quorum } from '../quorum/quorum.ts'
 import type { Replication } from '../replication/replication.ts'
 import type { Keys } from '../vault/keys.ts'
 import type { Users } from '../vault/users.ts'
@@ -21,6 +23,8 @@ export interface ClientHsm {
   readonly log: Logger
   readonly users: Users
   readonly keys: Keys
+  readonly quorum: Quorum
+  readonly mtls: Mtls
   readonly replication: Replication
   /** Undefined while the HSM belongs to no cluster. */
   cluster(): ClusterFacts | undefined

@@ -60,17 +60,19 @@ export function multiPartHandlers(hsm: ClientHsm) {
   }
 
   const ciphering = (use: 'encrypt' | 'decrypt', mechanism: CipherStreamParams, key: KeyNow): PartOperation => {
-    requireUse(use, cipherNeeds(mechanism.name), key(), requireCluster(hsm))
+    // For each part: the key may have become one that never decrypts.
+    const requireStill = () => requireUse(use, cipherNeeds(mechanism.name), key(), requireCluster(hsm))
+    requireStill()
     const stream = cipherStream(use, mechanism, key())
     return {
       update(data) {
-        key()
+        requireStill()
         requireData(mechanism.name, data)
         return stream.update(data)
       },
       finish(signature) {
         requireGiven(use, signature)
-        key()
+        requireStill()
         return { output: stream.finish() }
       },
     }

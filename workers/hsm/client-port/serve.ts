@@ -1,29 +1,37 @@
 /** The client port: applications and people. */
 import type { SecureContextOptions } from 'node:tls'
 import { clientOperations, type ClientOperations } from '../protocol/client-operations.ts'
+import { clientAudit } from '../audit/audited.ts'
+import type { AuditLog } from '../audit/audit-log.ts'
 import { servePort, type Handlers, type PortServer } from '../server/port-server.ts'
+import { withApprovals } from './approvals.ts'
 import type { ClientHsm } from './client-hsm.ts'
 import { cryptoHandlers } from './crypto-handlers.ts'
 import { generateHandlers } from './generate-handlers.ts'
 import { kemHandlers } from './kem-handlers.ts'
 import { keyHandlers } from './key-handlers.ts'
 import { multiPartHandlers } from './multi-part-handlers.ts'
-import { endLogin, newSession, type Session } from './session.ts'
+import { mtlsConnections } from './mtls-connections.ts'
+import { mtlsHandlers, type Sparing } from './mtls-handlers.ts'
+import { quorumHandlers } from './quorum-handlers.ts'
+import { endLogin, newSession, type ClientConnection, type Session } from './session.ts'
 import { sessionHandlers } from './session-handlers.ts'
 import { transferHandlers } from './transfer-handlers.ts'
 import { userHandlers } from './user-handlers.ts'
 
-export function clientHandlers(hsm: ClientHsm): Handlers<ClientOperations, Session> {
-  return {
+export function clientHandlers(hsm: ClientHsm, sparing: Sparing): Handlers<ClientOperations, Session> {
+  return withApprovals(hsm, {
     ...sessionHandlers(hsm),
     ...userHandlers(hsm),
+    ...quorumHandlers(hsm),
+    ...mtlsHandlers(hsm, sparing),
     ...generateHandlers(hsm),
     ...keyHandlers(hsm),
     ...transferHandlers(hsm),
     ...cryptoHandlers(hsm),
     ...kemHandlers(hsm),
     ...multiPartHandlers(hsm),
-  }
+  })
 }
 
 export interface ClientPort {
@@ -38,20 +46,39 @@ export interface ClientPort {
 }
 
 /** Listens on the client port, and tells every connection when the members change. Throws what listening throws. */
-export async function serveClients(hsm: Omit<ClientHsm, 'load'>, tls: SecureContextOptions): Promise<ClientPort> {
+export async function serveClients(
+  hsm: Omit<ClientHsm, 'load'>,
+  tls: SecureContextOptions,
+  auditLog: AuditLog,
+): Promise<ClientPort> {
+  const audit = clientAudit(hsm, auditLog)
   let load = () => 0
+  let connections: Iterable<ClientConnection> = []
+  const mtls = mtlsConnections(hsm.mtls, () => connections)
+  let shown = tls
   const server: PortServer<Session> = await servePort({
     name: 'client',
     host: hsm.config.address,
     port: hsm.config.ports.client,
-    tls,
+    tls: mtls.tls(shown),
     operations: clientOperations,
-    handlers: clientHandlers({ ...hsm, load: () => load() }),
+    handlers: audit.recorded(clientHandlers({ ...hsm, load: () => load() }, mtls.sparing)),
     log: hsm.log,
-    onConnect: newSession,
-    onClose: (connection) => endLogin(connection, hsm.keys),
+    onConnect(socket) {
+      mtls.admit(socket)
+      return newSession()
+    },
+    onClose: (connection) => {
+      audit.closed(connection)
+      endLogin(connection, hsm.keys)
+    },
   })
   load = () => server.load
+  connections = server.connections
+  hsm.mtls.onChange(() => {
+    server.setSecureContext(mtls.tls(shown))
+    mtls.enforce()
+  })
   hsm.replication.onMembersChanged((members) => {
     for (const connection of server.connections) connection.send('members', { members: [...members] })
   })
@@ -60,7 +87,10 @@ export async function serveClients(hsm: Omit<ClientHsm, 'load'>, tls: SecureCont
     get sessions() {
       return loggedIn().length
     },
-    setSecureContext: (context) => server.setSecureContext(context),
+    setSecureContext(context) {
+      shown = context
+      server.setSecureContext(mtls.tls(shown))
+    },
     endLoginsOf(username) {
       for (const connection of loggedIn()) {
         if (connection.context.caller?.username === username) endLogin(connection, hsm.keys)

@@ -3,6 +3,7 @@ import type { ClientOperations } from '../protocol/client-operations.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { Handlers } from '../server/port-server.ts'
 import { requireCluster, type ClientHsm } from './client-hsm.ts'
+import { newChallenge, takeChallenge } from './login-challenge.ts'
 import { admit, endLogin, type Session } from './session.ts'
 
 /** Text of AWS's tools for a mode; it names the mode, it claims no certificate (data-plane reference §2.3). */
@@ -36,25 +37,37 @@ export function sessionHandlers(hsm: ClientHsm) {
       return {}
     },
 
-    async login({ username, role, password }, connection) {
+    async login({ username, role, password, mfaSignature }, connection) {
       admit('login', hsm, connection)
       const { context } = connection
+      const { challenge } = context
       if (context.caller || context.loggingIn) {
         throw new HsmError('WrongState', 'this connection is logged in already: log out first')
       }
       context.loggingIn = true
       try {
-        const caller = await hsm.users.login({ username, role, password }, connection.remoteAddress)
+        const signed = mfaSignature && {
+          preimage: takeChallenge(context, { username, role }),
+          signature: mfaSignature,
+        }
+        const caller = await hsm.users.login({ username, role, password, signed }, connection.remoteAddress)
         context.caller = caller
         connection.trust()
         return caller
       } catch (error) {
         const reason = error instanceof HsmError ? error.code : 'Internal'
+        // Nothing of a login that must wait was looked at: the token is still good.
+        if (reason === 'Busy') context.challenge ??= challenge
         hsm.log.warn({ from: connection.remoteAddress, username, reason }, 'login refused')
         throw error
       } finally {
         context.loggingIn = false
       }
+    },
+
+    'mfa-token-generate'({ username, role }, connection) {
+      admit('mfa-token-generate', hsm, connection)
+      return { token: newChallenge(connection.context, hsm.config.hsmId, { username, role }) }
     },
 
     logout(_params, connection) {

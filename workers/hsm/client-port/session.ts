@@ -8,6 +8,7 @@ import type { SessionScope } from '../vault/held-key.ts'
 import type { Keys } from '../vault/keys.ts'
 import type { Users } from '../vault/users.ts'
 import { PartOperations } from './part-operations.ts'
+import type { LoginChallenge } from './login-challenge.ts'
 
 export interface Session extends SessionScope {
   /** Whether `hello` was said. */
@@ -16,6 +17,8 @@ export interface Session extends SessionScope {
   caller: Caller | undefined
   /** Operations on data in parts that are under way. */
   readonly parts: PartOperations
+  /** What is to be signed for a login, or for registering a key. */
+  challenge: LoginChallenge | undefined
 }
 
 export type ClientConnection = PortConnection<Session>
@@ -24,6 +27,7 @@ export const newSession = (): Session => ({
   greeted: false,
   loggingIn: false,
   caller: undefined,
+  challenge: undefined,
   handles: new Set(),
   parts: new PartOperations(PART_LIMITS),
 })

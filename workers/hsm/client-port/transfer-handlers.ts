@@ -1,13 +1,13 @@
 /** Importing, wrapping, unwrapping and deriving keys. */
 import { deriveMaterial, importMaterial, unwrapMaterial, wrapMaterial } from '../mechanisms/registry.ts'
 import type { KeyMaterial } from '../mechanisms/mechanism.ts'
-import type { KeyInfo } from '../protocol/attributes.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
+import { HsmError } from '../protocol/errors.ts'
 import type { Handlers } from '../server/port-server.ts'
 import type { CreateOptions } from '../vault/keys.ts'
 import { deriveTemplate, requireWrap, unwrapTemplate } from '../vault/wrapping.ts'
 import { requireCluster, type ClientHsm } from './client-hsm.ts'
-import { endIfGone } from './generate-handlers.ts'
+import { endIfGone, present } from './generate-handlers.ts'
 import { admitCaller, type ClientConnection, type Session } from './session.ts'
 
 type OneKey = Omit<CreateOptions, 'scope' | 'orders' | 'generate'> & {
@@ -24,7 +24,7 @@ export function transferHandlers(hsm: ClientHsm) {
       generate: () => [material()],
     })
     endIfGone(hsm, connection)
-    return { key: made(key) }
+    return { key: present(key) }
   }
 
   return {
@@ -43,7 +43,8 @@ export function transferHandlers(hsm: ClientHsm) {
     'key-wrap'({ handle, wrappingHandle, mechanism, requireTwoCopies }, connection) {
       const caller = admitCaller('key-wrap', hsm, connection)
       const { mode, hsmType } = requireCluster(hsm)
-      const payload = hsm.keys.owned(caller, handle, 'wraps')
+      hsm.keys.owned(caller, handle, 'wraps')
+      const payload = hsm.keys.usable(caller, handle, requireTwoCopies)
       const key = hsm.keys.usable(caller, wrappingHandle, requireTwoCopies)
       requireWrap(hsm.keys, key, payload)
       const { class: keyClass, type, material: bytes } = payload
@@ -61,8 +62,10 @@ export function transferHandlers(hsm: ClientHsm) {
         origin: 'unwrap',
         order: { class: keyClass, template },
         material: () =>
-          consumed(unwrapMaterial(mechanism, { key, wrapped, mode, hsmType }), (bytes) =>
-            importMaterial({ class: keyClass, type, mode, hsmType }, bytes),
+          unwrapped(mechanism.name, () =>
+            consumed(unwrapMaterial(mechanism, { key, wrapped, mode, hsmType }), (bytes) =>
+              importMaterial({ class: keyClass, type, mode, hsmType }, bytes),
+            ),
           ),
       })
     },
@@ -97,7 +100,24 @@ function consumed<Result>(bytes: Uint8Array, use: (bytes: Uint8Array) => Result)
   }
 }
 
-function made(key: KeyInfo | undefined): KeyInfo {
-  if (!key) throw new Error('a key that was ordered is made')
-  return key
+/** Mechanisms whose padding is all that tells whether something was altered. */
+const PADDED: readonly string[] = ['aes-cbc-pad', 'rsa-pkcs']
+
+/**
+ * With these every failure is told in the same words: who learns which it was reads, guess by guess, whatever was
+ * encrypted with the key (Bardou et al., "Efficient padding oracle attacks on cryptographic hardware", CRYPTO 2012).
+ */
+function unwrapped(mechanism: string, unwrap: () => KeyMaterial): KeyMaterial {
+  if (!PADDED.includes(mechanism)) return unwrap()
+  try {
+    return unwrap()
+  } catch (cause) {
+    const isPadding = cause instanceof HsmError && cause.code === 'DecryptionFailed'
+    const isContent =
+      cause instanceof HsmError && (cause.code === 'InvalidRequest' || cause.code === 'MechanismInvalid')
+    if (!isPadding && !isContent) throw cause
+    throw new HsmError('DecryptionFailed', `the data is no key of this type, wrapped with this key by ${mechanism}`, {
+      cause,
+    })
+  }
 }

@@ -1,7 +1,10 @@
-/** user-list, user-create, user-delete, user-change-password. */
+/** Users, their passwords, and the keys that they sign tokens with. */
 import type { ClientOperations } from '../protocol/client-operations.ts'
+import { HsmError } from '../protocol/errors.ts'
 import type { Handlers } from '../server/port-server.ts'
+import { isSignedToken } from '../vault/token-sign.ts'
 import type { ClientHsm } from './client-hsm.ts'
+import { takeChallenge } from './login-challenge.ts'
 import { admit, admitCaller, type Session } from './session.ts'
 
 export function userHandlers(hsm: ClientHsm) {
@@ -33,5 +36,34 @@ export function userHandlers(hsm: ClientHsm) {
       hsm.log.info({ by: caller.username, username, role }, 'password changed')
       return { username, role }
     },
+
+    async 'user-change-mfa'({ username, role, registration, password }, connection) {
+      const caller = admitCaller('user-change-mfa', hsm, connection)
+      if (registration) {
+        const { publicKey, signature } = registration
+        requireSigned(publicKey, takeChallenge(connection.context, { username, role }), signature)
+      }
+      await hsm.users.changeMfa(caller, { username, role, registration, password })
+      hsm.log.info({ by: caller.username, username, role, registered: registration !== undefined }, 'MFA changed')
+      return { username, role }
+    },
+
+    async 'user-register-quorum-key'({ record, publicKey, signature }, connection) {
+      const caller = admitCaller('user-register-quorum-key', hsm, connection)
+      const token = hsm.quorum.claimRegistration(connection.context, record)
+      await token.spendOn(() => {
+        requireSigned(publicKey, record, signature)
+        return hsm.users.registerApprovalKey(caller, publicKey)
+      })
+      const { username, role } = caller
+      hsm.log.info({ username, role }, 'key for approvals registered')
+      return { username, role }
+    },
   } satisfies Partial<Handlers<ClientOperations, Session>>
+}
+
+/** Whoever registers a key shows that the private half is at hand. */
+function requireSigned(publicKey: Uint8Array, preimage: Uint8Array, signature: Uint8Array): void {
+  if (isSignedToken(publicKey, preimage, signature)) return
+  throw new HsmError('InvalidRequest', 'the token is not signed with the key that is to be registered')
 }

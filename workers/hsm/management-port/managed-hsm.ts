@@ -1,5 +1,6 @@
 /** What the management port needs of the HSM that it belongs to. The wiring hands it in. */
 import type { Logger } from 'pino'
+import type { AuditLog } from '../audit/audit-log.ts'
 import type { HsmConfig } from '../config.ts'
 import type { ClusterIdentity } from '../identity/cluster-identity.ts'
 import type { Device } from '../identity/device.ts'
@@ -25,6 +26,7 @@ export interface ManagedHsm {
   /** Connects to a member's peer port, for joining. */
   readonly connect: (member: Member) => Promise<PeerLink>
   readonly clients: Clients
+  readonly audit: AuditLog
   counts(): { readonly keys: number; readonly users: number; readonly sessions: number }
   /** Whether the cluster has an admin. */
   activated(): boolean

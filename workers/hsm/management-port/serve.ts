@@ -1,5 +1,6 @@
 /** The management port: the control plane's way in, and no one else's. */
 import { X509Certificate } from 'node:crypto'
+import { recordedManagement } from '../audit/management-events.ts'
 import { callersFrom, controlOf, peerIssuedBy } from '../identity/trust.ts'
 import { HsmError } from '../protocol/errors.ts'
 import { managementOperations } from '../protocol/management-operations.ts'
@@ -34,16 +35,20 @@ export async function serveManagement(hsm: ManagedHsm): Promise<PortServer<Contr
     port: config.ports.management,
     tls: { ...device.tls, ...callersFrom(config.trust.root, config.trust.controlCa) },
     operations: managementOperations,
-    handlers: {
-      ...healthHandlers(hsm),
-      ...foundHandlers(hsm, exclusive),
-      ...membershipHandlers(hsm),
-      ...joinHandlers(hsm, exclusive),
-      ...backupHandlers(hsm, spool),
-      ...restoreHandlers(hsm, spool, exclusive),
-      ...drainHandlers(hsm),
-      ...zeroiseHandlers(hsm),
-    },
+    handlers: recordedManagement(
+      {
+        ...healthHandlers(hsm),
+        ...foundHandlers(hsm, exclusive),
+        ...membershipHandlers(hsm),
+        ...joinHandlers(hsm, exclusive),
+        ...backupHandlers(hsm, spool),
+        ...restoreHandlers(hsm, spool, exclusive),
+        ...drainHandlers(hsm),
+        ...zeroiseHandlers(hsm),
+      },
+      hsm,
+      hsm.audit,
+    ),
     limits: { maxConnections: 64 },
     log,
     onConnect(socket) {

@@ -30,9 +30,7 @@ type Uses = Pick<KeyAttributes, (typeof INWARD)[number] | (typeof OUTWARD)[numbe
 export function requireSeparateUses(level: KeySeparation, made: readonly Uses[]): void {
   if (level !== 'strict') return
   const has = (names: readonly (keyof Uses)[]) => made.some((uses) => names.some((name) => uses[name] === true))
-  // What a public key encrypts anybody can encrypt: only decrypting with the other half gives anything away.
-  const reads = made.some((uses) => uses.decrypt || (uses.class === 'secret-key' && uses.encrypt))
-  if (reads && has(OUTWARD)) {
+  if (made.some((uses) => uses.decrypt || (uses.class === 'secret-key' && uses.encrypt)) && has(OUTWARD)) {
     throw refused(level, 'a key that wraps or unwraps keys neither encrypts nor decrypts data')
   }
 }
@@ -44,12 +42,12 @@ export function requireSeparateUses(level: KeySeparation, made: readonly Uses[])
 export function requireSeparateChange(
   level: KeySeparation,
   key: SeparatedKey,
-  counterpart: SeparatedKey | undefined,
+  kin: readonly SeparatedKey[],
   names: readonly string[],
   turnedOn: readonly string[],
 ): void {
   if (level === 'aws') return
-  const trusted = key.onceTrusted || counterpart?.onceTrusted === true
+  const trusted = wasTrusted([key, ...kin])
   if (trusted && turnedOn.some((name) => INWARD.some((use) => use === name))) {
     throw refused(level, 'a key that was ever trusted never comes to encrypt or decrypt data')
   }
@@ -68,31 +66,36 @@ export function requireTrustworthy(level: KeySeparation, { attributes }: Separat
   throw refused(level, 'a trusted key was made in the HSM and was never extractable')
 }
 
+/** A copy that decrypts reads what was wrapped with a key that was ever trusted. Throws PolicyRefused. */
+export function requireSeparateCopy(
+  level: KeySeparation,
+  made: { readonly attributes: KeyAttributes },
+  kin: readonly SeparatedKey[],
+): void {
+  if (level === 'aws' || !wasTrusted(kin) || !reads(made)) return
+  throw refused(level, 'a copy of a key that was ever trusted never encrypts or decrypts data')
+}
+
 /**
- * Wrapping `payload`, which is extractable, with `wrapping`, which wraps. `counterpart` is the other half of the
- * wrapping key, if this HSM holds it; `ownHalf` the public half of the payload. Throws PolicyRefused.
+ * Wrapping a payload, which is extractable, with a key that wraps. Each comes with its kin: its copies, and the other
+ * half of its pair. Throws PolicyRefused.
  */
 export function requireSeparateWrap(
   level: KeySeparation,
-  wrapping: SeparatedKey,
-  counterpart: SeparatedKey | undefined,
-  payload: SeparatedKey,
-  ownHalf: SeparatedKey | undefined,
+  [wrapping, ...wrappingKin]: readonly [SeparatedKey, ...SeparatedKey[]],
+  [payload, ...payloadKin]: readonly [SeparatedKey, ...SeparatedKey[]],
 ): void {
   if (level === 'aws') return
-  if (payload.onceTrusted || ownHalf?.onceTrusted === true) {
-    throw refused(level, 'a key that was ever trusted does not leave the HSM')
-  }
+  if (wasTrusted([payload, ...payloadKin])) throw refused(level, 'a key that was ever trusted does not leave the HSM')
   const { attributes } = payload
   if (level === 'strict' && attributes.sensitive && (attributes.wrap || attributes.unwrap)) {
     // Unwrapped again, to decrypt, it would read all that it wrapped.
     throw refused(level, 'a key that wraps or unwraps keys does not leave the HSM')
   }
-  const reads = [wrapping, counterpart].some(
-    (key) => key && (key.attributes.decrypt || (key.attributes.class === 'secret-key' && key.attributes.encrypt)),
-  )
   const guarded = attributes['wrap-with-trusted'] || (level === 'strict' && attributes.sensitive)
-  if (guarded && reads) throw refused(level, 'a key that encrypts or decrypts data does not wrap this key')
+  if (guarded && [wrapping, ...wrappingKin].some(reads)) {
+    throw refused(level, 'a key that encrypts or decrypts data does not wrap this key')
+  }
   if (level === 'strict' && attributes.sensitive && !wrapping.attributes.trusted && !wrapping.attributes.local) {
     throw refused(level, 'a key that came from outside wraps no sensitive key unless an admin trusts it')
   }
@@ -102,13 +105,9 @@ export function requireSeparateWrap(
 export type Inherited = Partial<Record<'sensitive' | 'wrap-with-trusted' | 'extractable', boolean>>
 
 /** What was wrapped for trusted keys alone comes back so, or it could be wrapped anew for others. */
-export function inheritedByUnwrapping(
-  level: KeySeparation,
-  unwrapping: SeparatedKey,
-  counterpart: SeparatedKey | undefined,
-): Inherited {
+export function inheritedByUnwrapping(level: KeySeparation, unwrappingAndKin: readonly SeparatedKey[]): Inherited {
   if (level === 'aws') return {}
-  const trusted = unwrapping.onceTrusted || counterpart?.onceTrusted === true
+  const trusted = wasTrusted(unwrappingAndKin)
   return {
     ...(trusted && { sensitive: true, 'wrap-with-trusted': true }),
     ...(level === 'strict' && { sensitive: true }),
@@ -124,6 +123,12 @@ export function inheritedByDeriving(level: KeySeparation, { attributes }: Separa
     ...(level === 'strict' && !attributes.extractable && { extractable: false }),
   }
 }
+
+const wasTrusted = (keys: readonly SeparatedKey[]) => keys.some(({ onceTrusted }) => onceTrusted)
+
+/** What a public key encrypts anybody can encrypt: only the other half reads. */
+const reads = ({ attributes }: { readonly attributes: KeyAttributes }) =>
+  attributes.decrypt || (attributes.class === 'secret-key' && attributes.encrypt)
 
 const refused = (level: KeySeparation, rule: string) =>
   new HsmError('PolicyRefused', `the key separation of this HSM (${level}) refuses that: ${rule}`)

@@ -15,12 +15,27 @@ const matrix: Record<Operation, readonly [nobody: boolean, admin: boolean, crypt
   hello: [true, true, true],
   activate: [true, true, true],
   login: [true, true, true],
+  'mfa-token-generate': [true, true, true],
   logout: [true, true, true],
   'hsm-info': [true, true, true],
   'user-list': [true, true, true],
   'user-create': [false, true, false],
   'user-delete': [false, true, false],
   'user-change-password': [false, true, true],
+  'user-change-mfa': [false, true, true],
+  'user-register-quorum-key': [false, true, true],
+  'quorum-list-values': [true, true, true],
+  'quorum-set-value': [false, true, false],
+  'quorum-token-generate': [false, true, true],
+  'quorum-approve': [false, true, true],
+  'quorum-token-list': [false, true, true],
+  'quorum-token-delete': [false, true, false],
+  'quorum-token-drop': [false, true, true],
+  'mtls-register-trust-anchor': [false, true, false],
+  'mtls-deregister-trust-anchor': [false, true, false],
+  'mtls-list-trust-anchors': [true, true, true],
+  'mtls-get-enforcement': [false, true, true],
+  'mtls-set-enforcement': [false, true, false],
   'key-generate-aes': [false, false, true],
   'key-generate-rsa': [false, false, true],
   'key-generate-ec': [false, false, true],
@@ -53,7 +68,15 @@ const matrix: Record<Operation, readonly [nobody: boolean, admin: boolean, crypt
   'part-finish': [false, false, true],
   'part-cancel': [false, false, true],
 }
-const beforeActivation: readonly string[] = ['hello', 'activate', 'logout', 'hsm-info', 'user-list']
+const beforeActivation: readonly string[] = [
+  'hello',
+  'activate',
+  'logout',
+  'hsm-info',
+  'user-list',
+  'quorum-list-values',
+  'mtls-list-trust-anchors',
+]
 
 function outcome(work: () => unknown): string {
   try {
@@ -75,7 +98,11 @@ for (const operation of Object.keys(clientOperations) as Operation[]) {
 
   const early = beforeActivation.includes(operation)
   test(`${operation} is ${early ? '' : 'not '}answered before activation`, () => {
-    const answer = outcome(() => authorize(operation, callers.nobody, false))
-    assert.equal(answer, early ? 'allowed' : 'NotActivated')
+    for (const caller of Object.values(callers)) {
+      assert.equal(
+        outcome(() => authorize(operation, caller, false)),
+        early ? 'allowed' : 'NotActivated',
+      )
+    }
   })
 }

@@ -9,6 +9,8 @@ import { cryptoOperations } from './client/crypto.ts'
 import { generateOperations } from './client/generate.ts'
 import { keyOperations } from './client/keys.ts'
 import { multiPartOperations } from './client/multi-part.ts'
+import { quorumOperations } from './client/quorum.ts'
+import { mtlsOperations } from './client/mtls.ts'
 import { sessionOperations } from './client/session.ts'
 import { transferOperations } from './client/transfer.ts'
 import { userOperations } from './client/users.ts'
@@ -18,6 +20,8 @@ import { member } from './values.ts'
 export const clientOperations = {
   ...sessionOperations,
   ...userOperations,
+  ...quorumOperations,
+  ...mtlsOperations,
   ...generateOperations,
   ...keyOperations,
   ...transferOperations,

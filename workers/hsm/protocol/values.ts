@@ -31,9 +31,17 @@ export const userInfo = z.object({
   username: z.string(),
   role: z.enum([...ROLES, 'unactivated-admin', 'internal(APPLIANCE_USER)']),
   locked: z.boolean(),
+  /** Whether a login needs a signed token besides the password, and whether the user can approve (token-sign). */
+  mfa: z.boolean().default(false),
+  quorum: z.boolean().default(false),
   coverage,
 })
 export type UserInfo = z.infer<typeof userInfo>
+
+/** A public key of token-sign as DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7): RSA with 2,048 bits. */
+export const tokenSignKey = bytes(512, 128)
+/** RSASSA-PKCS1-v1_5 with SHA-256 by such a key. */
+export const tokenSignature = bytes(256, 256)
 
 /** A key handle: 16 lower-case hexadecimal digits behind `0x`, the same on every HSM of a cluster. */
 export const keyHandle = z.string().regex(/^0x[0-9a-f]{16}$/, 'a key reference is 0x and 16 hexadecimal digits')

@@ -51,8 +51,11 @@ export interface ServePortOptions<Table extends OperationTable, Context> {
   readonly log: Logger
 }
 
-/** With `requestCert` only callers whose certificate chains to `ca` get in. */
-export type PortTls = SecureContextOptions & { readonly requestCert?: boolean }
+/**
+ * With `requestCert` only callers whose certificate chains to `ca` get in, unless `rejectUnauthorized` is false: then the
+ * others do too, and `onConnect` decides.
+ */
+export type PortTls = SecureContextOptions & { readonly requestCert?: boolean; readonly rejectUnauthorized?: boolean }
 
 export interface PortServer<Context> {
   readonly port: number
@@ -92,7 +95,7 @@ export async function servePort<Table extends OperationTable, Context>(
   const server = createServer({
     ...options.tls,
     minVersion: 'TLSv1.3',
-    rejectUnauthorized: options.tls.requestCert === true,
+    rejectUnauthorized: options.tls.requestCert === true && options.tls.rejectUnauthorized !== false,
     handshakeTimeout: limits.handshakeTimeoutMs,
     noDelay: true,
     keepAlive: true,

@@ -1,5 +1,5 @@
 /** A key in the memory of this HSM, ready for use. */
-import type { KeyObject } from 'node:crypto'
+import { createHash, type KeyObject } from 'node:crypto'
 import { curveOf, type KeyCurve } from '../mechanisms/curves.ts'
 import type { UsableKey } from '../mechanisms/mechanism.ts'
 import type { Caller } from '../policy/roles.ts'
@@ -29,6 +29,7 @@ export class HeldKey implements UsableKey {
   /** Where it stands in the change feed; nothing for a session key. */
   readonly seq: number | undefined
   #object: KeyObject | undefined
+  #identity: string | undefined
 
   constructor(handle: string, record: KeyRecord, seq: number | undefined, object?: KeyObject) {
     const { attributes } = record
@@ -65,6 +66,12 @@ export class HeldKey implements UsableKey {
     return new HeldKey(this.handle, record, this.seq, this.#object)
   }
 
+  /** The same for every copy of a key, and for both halves of a pair, whatever their attributes say. */
+  get identity(): string {
+    this.#identity ??= identityOf(this)
+    return this.#identity
+  }
+
   get asymmetric(): boolean {
     return this.class !== 'secret-key'
   }
@@ -75,4 +82,11 @@ export class HeldKey implements UsableKey {
       role === 'admin' || this.owner === username || this.class === 'public-key' || this.sharedWith.includes(username)
     )
   }
+}
+
+/** Secret keys are one key if their bytes are, even under another type. */
+function identityOf({ class: keyClass, type, attributes, material }: HeldKey): string {
+  if (keyClass === 'secret-key') return createHash('sha256').update(material).digest('hex')
+  const { 'check-value': checkValue, modulus, 'ec-point': point } = attributes
+  return [type, checkValue, modulus, point].join(' ')
 }

@@ -6,7 +6,7 @@
  */
 import { Packr } from 'msgpackr'
 import { z } from 'zod'
-import { BOOLEAN_ATTRIBUTES, carriedTemplate } from '../protocol/attributes.ts'
+import { BOOLEAN_ATTRIBUTES, carriedTemplate, keyAttributes } from '../protocol/attributes.ts'
 import type { KeyRecord } from './key-record.ts'
 
 const packr = new Packr({ useRecords: false })
@@ -46,7 +46,9 @@ export function withChange(key: KeyRecord, change: KeyChange): KeyRecord {
     const others = key.sharedWith.filter((name) => name !== change.username)
     return { ...key, sharedWith: change.shared ? [...others, change.username].sort() : others }
   }
-  const attributes = { ...key.attributes, [change.name]: change.value ?? undefined }
+  const entries: [string, unknown][] = Object.entries(key.attributes).filter(([name]) => name !== change.name)
+  if (change.value !== null) entries.push([change.name, change.value])
+  const attributes = keyAttributes.parse(Object.fromEntries(entries))
   return { ...key, attributes, onceTrusted: key.onceTrusted === true || change.name === 'trusted' }
 }
 

@@ -13,7 +13,7 @@ interface Wanted {
 export class KeyIndex {
   readonly #all = new SortedKeys()
   readonly #byHandle = new Map<string, HeldKey>()
-  /** Label, id, and class with type, each behind its name. */
+  /** Label, id, class with type, and identity, each behind its name. */
   readonly #groups = new Map<string, SortedKeys>()
   readonly #ofOwner = new Map<string, number>()
   #asymmetric = 0
@@ -75,6 +75,12 @@ export class KeyIndex {
     return fewest.inOrder
   }
 
+  /** Copies of the key and of its other half, in ascending order of handle. */
+  kinOf(key: HeldKey): readonly HeldKey[] {
+    const same = this.#groups.get(`identity ${key.identity}`)?.inOrder ?? []
+    return same.filter(({ handle }) => handle !== key.handle)
+  }
+
   #count(key: HeldKey, change: 1 | -1): void {
     if (key.asymmetric) this.#asymmetric += change
     const owned = this.ownedBy(key.owner) + change
@@ -83,10 +89,11 @@ export class KeyIndex {
   }
 }
 
-const groupsOf = ({ attributes: { label, id }, class: keyClass, type }: HeldKey) => [
+const groupsOf = ({ attributes: { label, id }, class: keyClass, type, identity }: HeldKey) => [
   `label ${folded(label)}`,
   `id ${folded(id)}`,
   `kind ${keyClass} ${type}`,
+  `identity ${identity}`,
 ]
 
 /** What looks like hexadecimal is found in either case, since filters compare it so. */

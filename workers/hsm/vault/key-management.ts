@@ -16,7 +16,7 @@ export function setAttributes(keys: Keys, caller: Caller, handle: string, change
     const attributes = changes.flatMap((each) => ('name' in each ? [each] : []))
     const names = attributes.map(({ name }) => name)
     const turnedOn = attributes.filter(({ value }) => value === true).map(({ name }) => name)
-    requireSeparateChange(keys.separation, key, keys.counterpart(key), names, turnedOn)
+    requireSeparateChange(keys.separation, key, keys.kinOf(key), names, turnedOn)
     if (turnedOn.includes('trusted')) requireTrustworthy(keys.separation, key)
     return changes
   })

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { KeyMaterial } from '../mechanisms/mechanism.ts'
 import { requireRoomForKeys } from '../policy/hsm-types.ts'
-import { requireSeparateUses, type KeySeparation } from '../policy/key-separation.ts'
+import { requireSeparateCopy, requireSeparateUses, type KeySeparation } from '../policy/key-separation.ts'
 import type { Caller } from '../policy/roles.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { KeyInfo } from '../protocol/attributes.ts'
@@ -113,6 +113,7 @@ export class Keys {
     try {
       const materials = await options.generate()
       const made = orders.map((order, i) => this.#make(owner, holding, making, order, materials[i]))
+      for (const { key } of made) requireSeparateCopy(this.separation, key, this.kinOf(key))
       places.forEach((place, i) => this.#room.name(made[i]?.key.handle ?? '', place))
       if (!this.#options.userExists(owner.username)) {
         throw new HsmError('NotAuthenticated', `the user ${owner.username} is gone`)
@@ -174,19 +175,9 @@ export class Keys {
     return key
   }
 
-  /** The other half of a pair, if this HSM holds it, whoever owns it. */
-  counterpart(key: HeldKey): HeldKey | undefined {
-    if (key.class === 'secret-key') return undefined
-    const other = key.class === 'public-key' ? 'private-key' : 'public-key'
-    const { 'check-value': checkValue, modulus, 'ec-point': point } = key.attributes
-    return this.#index
-      .among({ class: other, 'key-type': key.type })
-      .find(
-        ({ attributes }) =>
-          attributes['check-value'] === checkValue &&
-          attributes.modulus === modulus &&
-          attributes['ec-point'] === point,
-      )
+  /** Other copies of the key and of its other half that this HSM holds, whoever owns them. */
+  kinOf(key: HeldKey): readonly HeldKey[] {
+    return this.#index.kinOf(key)
   }
 
   /** Only its owner deletes a key, and only while it is destroyable. The other half of a pair stays. */
@@ -281,7 +272,10 @@ export class Keys {
       return
     }
     const record = changes.reduce(withChange, key.record)
-    if (!record.attributes.token) return this.#hold(key.as(record))
+    if (!record.attributes.token) {
+      this.#hold(key.as(record))
+      return
+    }
     try {
       await this.#writeChanges([{ path: keyPath(handle), value: encodeKey(record) }])
     } catch (error) {

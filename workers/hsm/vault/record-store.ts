@@ -2,7 +2,8 @@
  * The content of an HSM as versioned records: the one interface between what is kept (users, keys, cluster identity)
  * and how it is kept durable (sealed store), the same on every HSM (replication) and restorable (backup).
  *
- * Paths: `cluster/identity`, `users/<username>`, `keys/<handle>`. Values are msgpack and in clear only inside this
+ * Paths: `cluster/identity`, `users/<username>`, `keys/<handle>`, `key-attributes/<handle>/<name>`,
+ * `key-shares/<handle>/<username>`, `quorum-values/<service>`, `mtls/…`. Values are msgpack and in clear only inside this
  * process; the sealed store encrypts each with its path as associated data, replication with the masking key.
  */
 

@@ -3,6 +3,7 @@ import { Packr } from 'msgpackr'
 import { z } from 'zod'
 import { ROLES } from '../protocol/values.ts'
 import { passwordHash } from './passwords.ts'
+import { tokenSign } from './token-sign.ts'
 
 const packr = new Packr({ useRecords: false })
 const PREFIX = 'users/'
@@ -11,6 +12,8 @@ const userRecord = z.object({
   username: z.string(),
   role: z.enum(ROLES),
   password: passwordHash,
+  /** Absent while no key is registered. */
+  tokenSign: tokenSign.optional(),
 })
 export type UserRecord = z.infer<typeof userRecord>
 

@@ -3,21 +3,31 @@ import { HsmError } from '../protocol/errors.ts'
 import type { Role, UserInfo } from '../protocol/values.ts'
 import { requireRoomForUser } from '../policy/hsm-types.ts'
 import type { Caller } from '../policy/roles.ts'
+import { Lockout } from './lockout.ts'
 import { LoginThrottle } from './login-throttle.ts'
 import { hashPassword, isPassword } from './passwords.ts'
-import type { FeedEntry, RecordStore } from './record-store.ts'
+import type { FeedEntry } from './record-store.ts'
 import { writeReplicated, type Vaulted } from './replicated-write.ts'
+import { isSignedToken, requireTokenSignKey, withApprovalKey, withLoginKey, type TokenSign } from './token-sign.ts'
 import { decodeUser, encodeUser, usernameOf, userPath, type UserRecord } from './user-record.ts'
 
-/** One more failure in a row than this locks an account, on this HSM (§1.3). */
-export const MAX_FAILURES = 5
 /** Always listed, never a login (§1.1). */
 const APPLIANCE_USER = 'app_user'
 const FIRST_ADMIN = 'admin'
 
 interface User extends UserRecord {
   readonly seq: number
-  readonly version: FeedEntry['version']
+}
+
+interface UserName {
+  readonly username: string
+  readonly role: Role
+}
+
+/** A signature over a token that this HSM gave for the login; `preimage` is what the token is SHA-256 of. */
+export interface SignedLogin {
+  readonly preimage: Uint8Array
+  readonly signature: Uint8Array
 }
 
 export interface UsersOptions extends Vaulted {
@@ -25,33 +35,52 @@ export interface UsersOptions extends Vaulted {
   readonly ownsKeys: (username: string) => boolean
   /** Told when a user is gone: whoever is logged in so no longer is. */
   readonly onDeleted: (username: string) => void
+  /** How many admins approvals need: deleting one must leave as many. 1 when left out. */
+  readonly adminsNeeded?: () => number
 }
 
 export class Users {
   readonly #options: UsersOptions
   readonly #users = new Map<string, User>()
-  readonly #failures = new Map<string, number>()
+  readonly #lockout: Lockout
   readonly #throttle = new LoginThrottle()
   /** Users with a change under way: a second one would be decided on what the first is about to change. */
   readonly #changing = new Set<string>()
+  /** Users that are being made: they take up room already. */
+  readonly #creating = new Set<string>()
+  #activated = false
 
   constructor(options: UsersOptions) {
     this.#options = options
+    this.#lockout = new Lockout(options.store.local)
     for (const entry of options.store.feedAfter(0, Infinity)) this.#take(entry)
     options.store.onCommit((entries) => entries.forEach((entry) => this.#take(entry)))
   }
 
-  /** Whether the cluster has its first admin. */
+  /**
+   * Whether the cluster ever had its first admin. It stays so when HSMs that were apart deleted the last admins between
+   * them: else whoever came first could make himself admin.
+   */
   get activated(): boolean {
-    return this.#users.size > 0
+    return this.#activated
   }
 
   get count(): number {
     return this.#users.size
   }
 
+  get admins(): number {
+    return [...this.#users.values()].filter(({ role }) => role === 'admin').length
+  }
+
   has(username: string): boolean {
     return this.#users.has(username)
+  }
+
+  /** The key that the user approves with (DER SubjectPublicKeyInfo), if one is registered. */
+  approvalKeyOf({ username, role }: UserName): Uint8Array | undefined {
+    const user = this.#users.get(username)
+    return user?.role === role && user.tokenSign?.quorum ? user.tokenSign.publicKey : undefined
   }
 
   list(): UserInfo[] {
@@ -60,13 +89,13 @@ export class Users {
       .map((user) => ({
         username: user.username,
         role: user.role,
-        locked: this.#isLocked(user),
+        locked: this.#lockout.isLocked(user),
+        mfa: user.tokenSign?.mfa ?? false,
+        quorum: user.tokenSign?.quorum ?? false,
         coverage: this.#coverage(user.seq),
       }))
-    if (!this.activated) {
-      users.push({ username: FIRST_ADMIN, role: 'unactivated-admin', locked: false, coverage: 'full' })
-    }
-    return [...users, { username: APPLIANCE_USER, role: 'internal(APPLIANCE_USER)', locked: false, coverage: 'full' }]
+    if (!this.activated) users.push(unlisted(FIRST_ADMIN, 'unactivated-admin'))
+    return [...users, unlisted(APPLIANCE_USER, 'internal(APPLIANCE_USER)')]
   }
 
   /** The first admin's password turns the unactivated admin into the admin `admin`. Throws AlreadyActivated. */
@@ -78,44 +107,61 @@ export class Users {
     await this.#alone(FIRST_ADMIN, async () => {
       const user = { username: FIRST_ADMIN, role: 'admin', password: await hashPassword(password) } as const
       refuse()
-      await this.#write(FIRST_ADMIN, user)
+      // Not undone when no other HSM takes it: a cluster that was active for a moment is not to be had again.
+      await this.#write(FIRST_ADMIN, user, 1)
     })
   }
 
-  /** Throws LoginFailed, the same for an unknown name and a wrong password; UserLocked; Busy. */
-  async login(login: { username: string; role: Role; password: string }, address: string): Promise<Caller> {
+  /**
+   * Throws LoginFailed, the same for an unknown name, a wrong password and a wrong signature; UserLocked; Busy; MfaRequired
+   * when the user has a key for logins and nothing was signed with it.
+   */
+  async login(
+    login: UserName & { password: string; signed?: SignedLogin | undefined },
+    address: string,
+  ): Promise<Caller> {
     const { username, role } = login
+    this.#requireSignature(login)
     const succeeded = await this.#throttle.attempt(username, address, async () => {
       const user = this.#users.get(username)
-      if (user && this.#isLocked(user)) throw locked(username)
+      if (user && this.#lockout.isLocked(user)) throw locked(username)
       const same = await isPassword(login.password, user?.role === role ? user.password : undefined)
       // Whoever locked the account while this guess was checked locked this guess out too.
-      if (user && this.#isLocked(user)) throw locked(username)
-      if (user?.role === role) await this.#note(user, same)
-      return same && this.#users.has(username)
+      if (user && this.#lockout.isLocked(user)) throw locked(username)
+      // As it is now: a key may have been registered while the password was checked.
+      const tokenSign = this.#users.get(username)?.tokenSign
+      const passed = same && (!tokenSign?.mfa || (login.signed !== undefined && isSigned(tokenSign, login.signed)))
+      if (user?.role === role) await this.#lockout.note(user, passed)
+      return passed && this.#users.has(username)
     })
     if (!succeeded) throw new HsmError('LoginFailed', 'login failed: user name, role or password is wrong')
     return { username, role }
   }
 
   /** For admins. Throws UserExists, LimitExceeded, NotEnoughCopies. */
-  async create({ username, role, password }: { username: string; role: Role; password: string }): Promise<void> {
+  async create({ username, role, password }: UserName & { password: string }): Promise<void> {
     const refuse = () => {
       if (this.#users.has(username) || username === APPLIANCE_USER) {
         throw new HsmError('UserExists', `there is a user ${username} already`)
       }
-      requireRoomForUser(this.#options.hsmType(), this.#users.size)
+      const coming = [...this.#creating].filter((name) => name !== username && !this.#users.has(name))
+      requireRoomForUser(this.#options.hsmType(), this.#users.size + coming.length)
     }
     refuse()
     await this.#alone(username, async () => {
-      const user = { username, role, password: await hashPassword(password) }
-      refuse()
-      await this.#write(username, user)
+      this.#creating.add(username)
+      try {
+        const user = { username, role, password: await hashPassword(password) }
+        refuse()
+        await this.#write(username, user)
+      } finally {
+        this.#creating.delete(username)
+      }
     })
   }
 
   /** For admins. Throws UserNotFound, and PermissionDenied for an owner of keys and for the last admin. */
-  async delete({ username, role }: { username: string; role: Role }): Promise<void> {
+  async delete({ username, role }: UserName): Promise<void> {
     this.#find(username, role)
     if (this.#options.ownsKeys(username)) {
       throw new HsmError('PermissionDenied', `${username} owns keys: delete them first`)
@@ -126,23 +172,89 @@ export class Users {
     if (role === 'admin' && staying.length === 0) {
       throw new HsmError('PermissionDenied', `${username} is the last admin of the cluster`)
     }
+    const needed = this.#options.adminsNeeded?.() ?? 1
+    if (role === 'admin' && staying.length < needed) {
+      throw new HsmError('PermissionDenied', `a quorum value asks for ${needed} admins: lower it first`)
+    }
     await this.#alone(username, () => this.#write(username, undefined))
   }
 
-  /** One's own, or anyone's for admins; unlocks the account. Throws UserNotFound, PermissionDenied. */
+  /**
+   * One's own, or anyone's for admins; unlocks the account. Asked so, the key for logins or approvals is forgotten as well.
+   * Throws UserNotFound, PermissionDenied.
+   */
   async changePassword(
     caller: Caller,
-    { username, role, password }: { username: string; role: Role; password: string },
+    change: UserName & { password: string; deregisterMfa?: boolean; deregisterQuorum?: boolean },
+  ): Promise<void> {
+    const { deregisterMfa, deregisterQuorum } = change
+    await this.#change(
+      caller,
+      change,
+      (tokenSign) =>
+        tokenSign && {
+          ...tokenSign,
+          ...(deregisterMfa && { mfa: false }),
+          ...(deregisterQuorum && { quorum: false }),
+        },
+    )
+  }
+
+  /**
+   * Registers a key for logins, or with no `registration` ends the need for one; one's own, or anyone's for admins. The
+   * caller made sure that whoever registers has the private key. Throws UserNotFound, PermissionDenied, InvalidRequest.
+   */
+  async changeMfa(
+    caller: Caller,
+    change: UserName & {
+      registration?: { readonly publicKey: Uint8Array; readonly changeQuorum: boolean } | undefined
+      password?: string | undefined
+    },
+  ): Promise<void> {
+    const { registration } = change
+    if (registration) requireTokenSignKey(registration.publicKey)
+    if (registration?.changeQuorum && caller.username !== change.username) {
+      throw new HsmError('PermissionDenied', 'the key for approvals is registered by the user alone')
+    }
+    await this.#change(caller, change, (tokenSign) =>
+      registration ? withLoginKey(tokenSign, registration) : tokenSign && { ...tokenSign, mfa: false },
+    )
+  }
+
+  /** Registers the caller's key for approvals. Throws InvalidRequest when logins use another one. */
+  async registerApprovalKey(caller: Caller, publicKey: Uint8Array): Promise<void> {
+    requireTokenSignKey(publicKey)
+    await this.#change(caller, caller, (tokenSign) => withApprovalKey(tokenSign, publicKey))
+  }
+
+  /** What follows from `registered` becomes the user's key; what serves no purpose any more is forgotten. */
+  async #change(
+    caller: Caller,
+    { username, role, password }: UserName & { password?: string | undefined },
+    keyOf: (registered: TokenSign | undefined) => TokenSign | undefined,
   ): Promise<void> {
     if (caller.role !== 'admin' && (caller.username !== username || caller.role !== role)) {
-      throw new HsmError('PermissionDenied', "only an admin changes another user's password")
+      throw new HsmError('PermissionDenied', 'only an admin changes another user')
     }
     this.#find(username, role)
     await this.#alone(username, async () => {
-      const hash = await hashPassword(password)
+      const changed = password === undefined ? undefined : await hashPassword(password)
       const user = this.#find(username, role)
-      await this.#write(username, { username: user.username, role: user.role, password: hash })
+      const tokenSign = keyOf(user.tokenSign)
+      await this.#write(username, {
+        username: user.username,
+        role: user.role,
+        password: changed ?? user.password,
+        ...(tokenSign && (tokenSign.mfa || tokenSign.quorum) && { tokenSign }),
+      })
     })
+  }
+
+  #requireSignature({ username, role, signed }: UserName & { signed?: SignedLogin | undefined }): void {
+    const user = this.#users.get(username)
+    // That there is a key is no secret: `user list` says so to anyone.
+    if (user?.role !== role || !user.tokenSign?.mfa || signed) return
+    throw new HsmError('MfaRequired', `${username} logs in with a signed token: login mfa-token-sign`)
   }
 
   #find(username: string, role: Role): User {
@@ -151,8 +263,8 @@ export class Users {
     return user
   }
 
-  async #write(username: string, user: UserRecord | undefined): Promise<void> {
-    const copies = Math.min(2, Math.max(1, this.#options.replication.members().length))
+  async #write(username: string, user: UserRecord | undefined, atLeast = 2): Promise<void> {
+    const copies = Math.min(atLeast, Math.max(1, this.#options.replication.members().length))
     await writeReplicated(this.#options, [{ path: userPath(username), value: user && encodeUser(user) }], {
       copies,
       refusal: 'the change of users was undone: it must be held by at least 2 HSMs, and no other HSM took it in time',
@@ -172,43 +284,35 @@ export class Users {
   #take(record: FeedEntry): void {
     const username = usernameOf(record.path)
     if (username === undefined) return
+    this.#activated = true
+    const standing = this.#users.get(username)
     if (record.value === undefined) {
       if (this.#users.delete(username)) this.#options.onDeleted(username)
-      this.#failures.delete(username)
+      this.#lockout.changed(standing, undefined)
       return
     }
-    const user = { ...decodeUser(record.value), seq: record.seq, version: record.version }
+    const user = { ...decodeUser(record.value), seq: record.seq }
     this.#users.set(username, user)
-    this.#failures.delete(username)
+    this.#lockout.changed(standing, user)
   }
 
   #coverage(seq: number): UserInfo['coverage'] {
     const { replication } = this.#options
     return replication.copies(seq) >= replication.members().length ? 'full' : 'partial'
   }
-
-  /** Consecutive failures are counted in memory; that an account is locked is kept. */
-  async #note(user: User, succeeded: boolean): Promise<void> {
-    if (succeeded) return void this.#failures.delete(user.username)
-    const failures = (this.#failures.get(user.username) ?? 0) + 1
-    this.#failures.set(user.username, failures)
-    if (failures > MAX_FAILURES) await this.#options.store.local.put(lockName(user.username), lockValue(user))
-  }
-
-  /** A lock is for the password that was guessed at: a newer record of the user ends it. */
-  #isLocked(user: User): boolean {
-    if ((this.#failures.get(user.username) ?? 0) > MAX_FAILURES) return true
-    return readLock(this.#options.store, user.username)?.equals(lockValue(user)) ?? false
-  }
 }
+
+const unlisted = (username: string, role: UserInfo['role']): UserInfo => ({
+  username,
+  role,
+  locked: false,
+  mfa: false,
+  quorum: false,
+  coverage: 'full',
+})
+
+const isSigned = ({ publicKey }: TokenSign, { preimage, signature }: SignedLogin) =>
+  isSignedToken(publicKey, preimage, signature)
 
 const locked = (username: string) =>
   new HsmError('UserLocked', `${username} is locked after too many wrong passwords: an admin must change the password`)
-
-const lockName = (username: string) => `lockout/${username}`
-const lockValue = ({ version }: User) => Buffer.from(`${version.counter}@${version.hsmId}`)
-
-function readLock(store: RecordStore, username: string): Buffer | undefined {
-  const value = store.local.get(lockName(username))
-  return value && Buffer.from(value)
-}

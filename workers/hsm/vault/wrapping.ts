@@ -16,18 +16,18 @@ import type { Keys } from './keys.ts'
  * KeyFunctionNotPermitted, PolicyRefused.
  */
 export function requireWrap(keys: Keys, wrapping: HeldKey, payload: HeldKey): void {
-  const counterpart = keys.counterpart(wrapping)
+  const kin = keys.kinOf(wrapping)
   if (!wrapping.attributes.wrap) throw refused("the wrapping key's attribute wrap is false")
   if (payload.class === 'public-key') throw refused('a public key is not wrapped: its bytes can be had as they are')
   if (!payload.attributes.extractable) throw refused("the key's attribute extractable is false")
-  if (payload.handle === wrapping.handle || payload.handle === counterpart?.handle) {
-    throw refused('a key is not wrapped with itself or with its own public half')
+  if ([wrapping, ...kin].includes(payload)) {
+    throw refused('a key is not wrapped with itself, with a copy of itself, or with its own public half')
   }
   if (payload.attributes['wrap-with-trusted'] && !wrapping.attributes.trusted) {
     throw refused('the key is to be wrapped with trusted keys only, and the wrapping key is not trusted')
   }
   requireTemplate(wrapping, payload)
-  requireSeparateWrap(keys.separation, wrapping, counterpart, payload, keys.counterpart(payload))
+  requireSeparateWrap(keys.separation, [wrapping, ...kin], [payload, ...keys.kinOf(payload)])
 }
 
 function requireTemplate(wrapping: HeldKey, payload: HeldKey): void {
@@ -54,7 +54,7 @@ export function unwrapTemplate(keys: Keys, unwrapping: HeldKey, order: UnwrapOrd
   if ((keyClass ?? order.class) !== order.class || (keyType ?? order.type) !== order.type) {
     throw conflict('unwrap-template', keyClass === order.class ? 'key-type' : 'class')
   }
-  const inherited = inheritedByUnwrapping(keys.separation, unwrapping, keys.counterpart(unwrapping))
+  const inherited = inheritedByUnwrapping(keys.separation, [unwrapping, ...keys.kinOf(unwrapping)])
   return joined(joined(order.attributes, carried, 'unwrap-template'), inherited, 'key separation')
 }
 

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import pino from 'pino'
+import { AuditLog } from '../../audit/audit-log.ts'
 import { makeRequest } from '../../identity/certificate.ts'
 import { clusterIdentity } from '../../identity/cluster-identity.ts'
 import { hsmUri } from '../../identity/trust.ts'
@@ -41,6 +42,10 @@ export async function partialHsm(t: TestContext, hsmId = 'hsm-1'): Promise<Parti
   const store = new MemoryStore(hsmId)
   const directory = await mkdtemp(join(tmpdir(), 'hsm-partial-'))
   t.after(() => rm(directory, { recursive: true }))
+  const log = pino({ level: 'silent' })
+  const tls = { key: key.export({ format: 'pem', type: 'pkcs8' }), cert: deviceChain }
+  const audit = await AuditLog.open({ directory, hsmId, device: { key, tls }, local: store.local, log })
+  t.after(() => audit.close())
   const hsm: ManagedHsm = {
     directory,
     config: {
@@ -53,13 +58,14 @@ export async function partialHsm(t: TestContext, hsmId = 'hsm-1'): Promise<Parti
       fleetBackupKeyFile: '/nonexistent',
     },
     version: 'test',
-    log: pino({ level: 'silent' }),
+    log,
     store,
+    audit,
     device: {
       hsmId,
       key,
       certificate: new X509Certificate(deviceChain),
-      tls: { key: key.export({ format: 'pem', type: 'pkcs8' }), cert: deviceChain },
+      tls,
     },
     identity: clusterIdentity(store),
     membership: new Membership(store.local, pki.trust.controlCa),

@@ -1,7 +1,7 @@
 /** Connections and logins. */
 import { z } from 'zod'
 import type { OperationTable } from '../envelope.ts'
-import { member, password, role, username } from '../values.ts'
+import { bytes, member, password, role, tokenSignature, username } from '../values.ts'
 
 const none = z.strictObject({})
 
@@ -22,10 +22,21 @@ export const sessionOperations = {
   },
   /** Sets the first admin's password; only while the cluster was never activated. Anyone. */
   activate: { params: z.strictObject({ password }), result: none },
-  /** LoginFailed, UserLocked. A connection that is logged in must log out first. */
+  /**
+   * LoginFailed, UserLocked, MfaRequired. `mfaSignature` is over the token that this connection got last. A connection
+   * that is logged in must log out first.
+   */
   login: {
-    params: z.strictObject({ username, role, password: z.string().max(64) }),
+    params: z.strictObject({ username, role, password: z.string().max(64), mfaSignature: tokenSignature.optional() }),
     result: z.object({ username: z.string(), role }),
+  },
+  /**
+   * A token to sign for one login of this user on this connection, or to register a key with: SHA-256, to be signed as
+   * the digest (RSASSA-PKCS1-v1_5). One a connection; the next one replaces it. Anyone.
+   */
+  'mfa-token-generate': {
+    params: z.strictObject({ username, role }),
+    result: z.object({ token: bytes(32, 32) }),
   },
   logout: { params: none, result: none },
   /** Strings as `cluster hsm-info` prints them, by its names. Anyone. */

@@ -1,0 +1,106 @@
+/**
+ * The lines of an audit file. Each is JSON that ends in its hash: SHA-256 over the hash of the line before it, a line
+ * feed, and the line without its hash. A checkpoint also carries a signature over its hash by the HSM's device key, so
+ * that whoever alters a line must forge that signature: the hashes alone anybody could make anew.
+ *
+ *   {"kind":"file", …}        first line of a file: whose it is, which entry comes first, the device's certificates
+ *   {"kind":"event", …}       one event; `message` is AWS's text
+ *   {"kind":"repair", …}      a line that a power cut left incomplete was cut off here
+ *   {"kind":"checkpoint", …}  everything before it was on disk at this time; ends every write
+ */
+import { createHash } from 'node:crypto'
+import { z } from 'zod'
+
+/** What the first line of the first file follows. */
+export const BEGINNING = '0'.repeat(64)
+export const FORMAT = 1
+
+const hash = z.string().regex(/^[0-9a-f]{64}$/)
+const common = { timestamp: z.number().int(), hash }
+
+export const auditLine = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('file'),
+    ...common,
+    format: z.literal(FORMAT),
+    hsmId: z.string(),
+    clusterId: z.string(),
+    /** 1 for the first; each file is one higher than the one before it. */
+    file: z.number().int().min(1),
+    /** Sequence number of the first event that is not in an earlier file. */
+    sequence: z.number().int().min(0),
+    /** Hash of the last line of the file before. */
+    previous: hash,
+    /** PEM: the device certificate and the manufacturer CA. */
+    certificates: z.string(),
+    /** What was wrong with the files before, when the HSM could not go on from them. */
+    damage: z.string().optional(),
+  }),
+  z.strictObject({
+    kind: z.literal('event'),
+    ...common,
+    sequence: z.number().int().min(0),
+    operation: z.string(),
+    message: z.string(),
+    by: z.string().optional(),
+    from: z.string().optional(),
+  }),
+  z.strictObject({ kind: z.literal('repair'), ...common, bytes: z.number().int() }),
+  z.strictObject({
+    kind: z.literal('checkpoint'),
+    ...common,
+    /** How many events there were so far, over all files. */
+    events: z.number().int().min(0),
+    signature: z.base64(),
+  }),
+])
+export type AuditLine = z.infer<typeof auditLine>
+type Unhashed<Line> = Line extends AuditLine ? Omit<Line, 'hash' | 'signature'> : never
+export type NewLine = Unhashed<AuditLine>
+
+export interface Chained {
+  /** With its line feed. */
+  readonly text: string
+  readonly hash: string
+}
+
+/** A line that follows the one with the hash `previous`. A checkpoint is signed by `signer`. */
+export function chainLine(previous: string, line: NewLine, signer: (hash: string) => string): Chained {
+  const body = JSON.stringify(line)
+  const own = hashOf(previous, body)
+  const signature = line.kind === 'checkpoint' ? `,"signature":"${signer(own)}"` : ''
+  return { text: `${body.slice(0, -1)},"hash":"${own}"${signature}}\n`, hash: own }
+}
+
+export interface ReadLine {
+  readonly line: AuditLine
+  /** Whether it follows the line with this hash. */
+  follows(previous: string): boolean
+}
+
+const ENDING = /,"hash":"([0-9a-f]{64})"(,"signature":"[A-Za-z0-9+/=]+")?\}$/
+
+/** Takes a line (without its line feed) apart; undefined when it is none. */
+export function readLine(text: string): ReadLine | undefined {
+  const ending = ENDING.exec(text)
+  if (!ending) return undefined
+  let parsed: ReturnType<typeof auditLine.safeParse>
+  try {
+    parsed = auditLine.safeParse(JSON.parse(text))
+  } catch {
+    return undefined
+  }
+  if (!parsed.success) return undefined
+  const line = parsed.data
+  const body = `${text.slice(0, ending.index)}}`
+  return { line, follows: (previous) => hashOf(previous, body) === line.hash }
+}
+
+/** What a checkpoint's signature (ECDSA with SHA-256, DER, base64) is over. */
+export function signedText(hsmId: string, lineHash: string): Buffer {
+  return Buffer.from(`strongroom audit checkpoint v1\n${hsmId}\n${lineHash}`)
+}
+
+function hashOf(previous: string, body: string): string {
+  return createHash('sha256').update(`${previous}\n${body}`).digest('hex')
+}
