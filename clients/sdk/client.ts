@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import { MAX_MESSAGE_BYTES } from '../../workers/hsm/protocol/client/crypto.ts'
-import { takesDigest, type SignMechanism } from '../../workers/hsm/protocol/mechanisms.ts'
+import { takesDigest, type HashName, type SignMechanism } from '../../workers/hsm/protocol/mechanisms.ts'
 import { keyCalls, type KeyCalls } from './keys.ts'
 import type { Link, Params, Result, ServerAddress } from './link.ts'
 import { mtlsCalls, type MtlsCalls } from './mtls.ts'
@@ -157,15 +157,21 @@ export class Client {
     return valid
   }
 
-  /** AES-GCM; the HSM makes the IV. `ciphertext` ends in the tag. */
+  /** AES-GCM: the HSM makes the IV, and `ciphertext` ends in the tag; of other mechanisms `iv` is empty. */
   encrypt(request: Omit<Params<'encrypt'>, 'requireTwoCopies'>): Promise<Result<'encrypt'>> {
     return this.#requests.withKey('encrypt', { ...request, ...this.#requests.copies })
   }
 
-  /** HsmError DecryptionFailed when the tag does not fit. */
+  /** HsmError DecryptionFailed when tag or padding do not fit. */
   async decrypt(request: Omit<Params<'decrypt'>, 'requireTwoCopies'>): Promise<Uint8Array> {
     const { plaintext } = await this.#requests.withKey('decrypt', { ...request, ...this.#requests.copies })
     return plaintext
+  }
+
+  /** The digest of data, made in an HSM. */
+  async digest(hash: HashName, data: Uint8Array): Promise<Uint8Array> {
+    const { digest } = await this.#requests.any('digest', { hash, data })
+    return digest
   }
 
   /** Random bytes from an HSM, at most 65,536. */

@@ -177,7 +177,7 @@ describe('a cluster that grows from one HSM to two', () => {
       assert.deepEqual(await client.keys.value(wrapping.handle), await client.keys.value(same.handle))
       const mechanism = { name: 'aes-gcm' } as const
       const { wrapped, iv } = await client.keys.wrap({
-        handle: same.handle,
+        handle: base.handle,
         wrappingHandle: wrapping.handle,
         mechanism,
       })
@@ -186,7 +186,7 @@ describe('a cluster that grows from one HSM to two', () => {
         mechanism: { ...mechanism, iv: iv ?? new Uint8Array() },
         wrapped,
         class: 'secret-key',
-        type: 'aes',
+        type: 'generic-secret',
         attributes: { label: 'promoted' },
         defaults: 'pkcs11',
       })

@@ -21,6 +21,12 @@ export interface KeyCalls {
   generateAes(request: Request<'key-generate-aes'>): Promise<KeyInfo>
   generateRsa(request: Request<'key-generate-rsa'>): Promise<KeyPair>
   generateEc(request: Request<'key-generate-ec'>): Promise<KeyPair>
+  /** NON_FIPS mode only. */
+  generateDes3(request: Request<'key-generate-des3'>): Promise<KeyInfo>
+  generateGenericSecret(request: Request<'key-generate-generic-secret'>): Promise<KeyInfo>
+  generateMlDsa(request: Request<'key-generate-ml-dsa'>): Promise<KeyPair>
+  /** Beyond AWS; NON_FIPS mode only. */
+  generateMlKem(request: Request<'key-generate-ml-kem'>): Promise<KeyPair>
   /** In ascending order of handle, from `offset`, at most `limit` (at most 1,000). */
   find(filter?: KeyFilter, page?: { readonly offset?: number; readonly limit?: number }): Promise<FoundKeys>
   delete(handle: string): Promise<void>
@@ -64,6 +70,32 @@ export function keyCalls(requests: Requests): KeyCalls {
         ? requests.makeSessionKeys('key-generate-ec', params, (made) => [made.publicKey, made.privateKey])
         : requests.any('key-generate-ec', params)
     },
+    async generateDes3(request) {
+      const params = { ...request, ...copies }
+      const { key } = isOfSession(request)
+        ? await requests.makeSessionKeys('key-generate-des3', params, (made) => [made.key])
+        : await requests.any('key-generate-des3', params)
+      return key
+    },
+    async generateGenericSecret(request) {
+      const params = { ...request, ...copies }
+      const { key } = isOfSession(request)
+        ? await requests.makeSessionKeys('key-generate-generic-secret', params, (made) => [made.key])
+        : await requests.any('key-generate-generic-secret', params)
+      return key
+    },
+    async generateMlDsa(request) {
+      const params = { ...request, ...copies }
+      return ofSession(request)
+        ? requests.makeSessionKeys('key-generate-ml-dsa', params, (made) => [made.publicKey, made.privateKey])
+        : requests.any('key-generate-ml-dsa', params)
+    },
+    async generateMlKem(request) {
+      const params = { ...request, ...copies }
+      return ofSession(request)
+        ? requests.makeSessionKeys('key-generate-ml-kem', params, (made) => [made.publicKey, made.privateKey])
+        : requests.any('key-generate-ml-kem', params)
+    },
     find: (filter = {}, page = {}) => requests.find({ filter, ...page }),
     async delete(handle) {
       await requests.withKey('key-delete', { handle }, { code: 'KeyNotFound', result: {} })
@@ -99,7 +131,9 @@ export function keyCalls(requests: Requests): KeyCalls {
   }
 }
 
-function ofSession(request: Request<'key-generate-rsa'> | Request<'key-generate-ec'>): boolean {
+type PairRequest = Omit<Request<'key-generate-rsa'>, 'modulusBits' | 'publicExponent'>
+
+function ofSession(request: PairRequest): boolean {
   const { publicAttributes, privateAttributes, ...rest } = request
   return [publicAttributes, privateAttributes].some((attributes) => isOfSession({ ...rest, attributes }))
 }

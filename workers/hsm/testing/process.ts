@@ -42,6 +42,7 @@ export interface HsmProcess {
 export interface HsmProcessOptions {
   readonly pki: FleetPki
   readonly hsmType?: string
+  readonly keySeparation?: HsmConfig['keySeparation']
   /** Command to put before node, for instance `['taskset', '-c', '0']`. */
   readonly prefix?: readonly string[]
   /** Where it listens; a free loopback address when left out. */
@@ -156,7 +157,7 @@ class HostedHsm implements HsmProcess {
 }
 
 async function configure(directory: string, options: HsmProcessOptions): Promise<HsmConfig> {
-  const { pki, hsmType = 'hsm2m.medium', address = await freeAddress() } = options
+  const { pki, hsmType = 'hsm2m.medium', keySeparation, address = await freeAddress() } = options
   const fleetBackupKeyFile = join(directory, 'fleet', 'backup.key')
   await mkdir(join(directory, 'fleet'))
   await writeFile(fleetBackupKeyFile, pki.backupKey, { mode: 0o600 })
@@ -171,6 +172,7 @@ async function configure(directory: string, options: HsmProcessOptions): Promise
     ports: { client: 2223, peer: 2224, management: 2225 },
     trust: pki.trust,
     fleetBackupKeyFile,
+    ...(keySeparation && { keySeparation }),
   }
   await writeFile(join(directory, HSM_FILES.config), JSON.stringify(config))
   return config
