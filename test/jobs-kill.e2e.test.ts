@@ -46,7 +46,7 @@ const BOUNDARIES = [
 
 test(
   'a cluster lives its whole life although the job worker is killed between any two steps',
-  { timeout: 400_000 },
+  { timeout: 900_000 },
   async (t) => {
     const dir = await mkdtemp(join(tmpdir(), 'strongroom-kill-'))
     const [usDatabase, euDatabase] = [await freshDatabase(), await freshDatabase()]

@@ -249,6 +249,24 @@ describe('requests', () => {
     await stopAll(hsms)
   })
 
+  test('the only HSM is waited for while it drains, until it is used again or the patience ends', async () => {
+    const hsm = await startFakeHsm({ certificate })
+    let asked = 0
+    hsm.on('random', () => {
+      if (++asked < 3) throw new HsmError('Draining', 'this HSM is being swapped')
+      return { bytes: Buffer.alloc(1) }
+    })
+    const client = await connect([hsm])
+    assert.equal((await client.random(1)).length, 1)
+    assert.equal(asked, 3)
+    await client.close()
+    asked = -1_000_000
+    const impatient = await connect([hsm], { unreachableTimeoutMs: 1 })
+    await assert.rejects(impatient.random(1), { code: 'Draining' })
+    await impatient.close()
+    await hsm.stop()
+  })
+
   test('a key that one HSM does not know yet is looked for on the others', async () => {
     const hsms = await fakeCluster(2)
     const handle = '0x00000000000000aa'

@@ -151,6 +151,28 @@ describe('the configuration', () => {
     assert.equal(await urlOf(''), undefined)
   })
 
+  test('offers hsm1.medium only when it is asked for, by the file or by a flag', async () => {
+    const offered = async (flags = {}) => (await loadConfiguration({ data, ...flags }, {})).offeredHsmTypes
+    await write({})
+    assert.deepEqual(await offered(), ['hsm2m.medium'])
+    assert.deepEqual(await offered({ allowHsm1: true }), ['hsm1.medium', 'hsm2m.medium'])
+    await write({ offeredHsmTypes: ['hsm1.medium'] })
+    assert.deepEqual(await offered(), ['hsm1.medium'])
+    await write({})
+  })
+
+  test('has bounds for how patient the service is with lost HSMs', async () => {
+    await write({ recovery: { lostSeconds: 5 } })
+    assert.deepEqual((await loadConfiguration({ data }, {})).recovery, {
+      lostSeconds: 5,
+      silentSeconds: 600,
+      validationSeconds: 30,
+    })
+    await write({ recovery: { silentSeconds: 1 } })
+    await assert.rejects(loadConfiguration({ data }, {}), /silentSeconds/)
+    await write({})
+  })
+
   test('lies in the place for application data, unless something else is said', () => {
     assert.equal(dataDirectory(undefined, { XDG_DATA_HOME: '/share' }), '/share/strongroom')
     assert.equal(dataDirectory(undefined, { STRONGROOM_DATA: '/there', XDG_DATA_HOME: '/share' }), '/there')

@@ -224,6 +224,11 @@ test('says of an HSM that it runs, that its keys are destroyed, that its store i
   await untilTrue(async () => (await kindOf(damaged)) === 'lost', { seconds: 60, what: () => JSON.stringify(lines) })
   assert.equal((await host.condition(newHsmId())).kind, 'lost')
 
+  await host.setAside(damaged.hsm.id)
+  await host.setAside(damaged.hsm.id)
+  assert.ok(await there(join(dir, `aside-${damaged.hsm.id}`, 'seal.key')))
+  assert.equal(await there(join(dir, damaged.hsm.id)), false)
+
   // A process without keys is of no use: it is not started again, by this host or the next.
   await host.stop({ leaveRunning: true })
   host = await start()

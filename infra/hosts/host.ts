@@ -4,8 +4,9 @@
  *
  *   <dir>/<hsm id>/            one HSM: configuration, sealed store, keys, log
  *   <dir>/<hsm id>/removed     it is being removed; what is left of it goes at the next start
+ *   <dir>/aside-<hsm id>/      what is left of one that was replaced, and was the last to hold its content
  */
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { HsmId } from '../../provider-schema/ids.ts'
@@ -40,6 +41,7 @@ export interface Host extends HostPort {
 }
 
 const REMOVED = 'removed'
+const ASIDE = 'aside-'
 const LOOK_MS = 250
 /** How long a new process may take to show its request, and to listen once it is certified. */
 const START_MS = 20_000
@@ -134,6 +136,18 @@ class HostAgent implements Host {
     await this.#options.beforeRemoval?.(directory)
     await rm(directory, { recursive: true, force: true })
     await syncDirectory(this.#options.dir)
+  }
+
+  async setAside(hsmId: HsmId): Promise<void> {
+    const directory = this.#directory(hsmId)
+    if (!(await exists(directory))) return
+    const pid = this.#supervised.get(hsmId)?.pid ?? (await findProcess(directory))
+    this.#supervised.delete(hsmId)
+    if (pid !== undefined) await endProcess(pid, directory, END_MS)
+    const place = join(this.#options.dir, `${ASIDE}${hsmId}`)
+    await rename(directory, place)
+    await syncDirectory(this.#options.dir)
+    this.#options.log.warn({ hsmId, place }, 'what is left of an HSM was set aside')
   }
 
   async list() {

@@ -75,7 +75,7 @@ export async function untilCluster(
   aws: CloudHSMV2,
   id: string,
   wanted: (cluster: Cluster) => boolean,
-  seconds = 60,
+  seconds = 180,
 ): Promise<Cluster> {
   let last: Cluster | undefined
   await untilTrue(

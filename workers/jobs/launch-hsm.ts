@@ -37,7 +37,10 @@ export const launchHsm = transition({
       } catch (error) {
         ctx.log.info({ hsmId: replaces, reason: String(error) }, 'an HSM that is replaced could not be zeroised')
       }
-      await ctx.ports.hosts.remove(replaces)
+      // What nobody else holds may be recovered from a damaged store by hand; else nothing is left of it.
+      const { kind } = await ctx.ports.hosts.condition(replaces)
+      const isLast = (await otherMembers(hsm, ctx)).length === 0
+      await (kind === 'lost' && isLast ? ctx.ports.hosts.setAside(replaces) : ctx.ports.hosts.remove(replaces))
       return to('place')
     },
 

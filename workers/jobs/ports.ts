@@ -45,6 +45,8 @@ export interface HostPort {
   condition(hsmId: HsmId): Promise<HsmCondition>
   /** Ends the process for good and removes its directory, both if they are still there. Whoever must zeroise first, has. */
   remove(hsmId: HsmId): Promise<void>
+  /** As `remove`, but what is in the directory is kept, where no process runs on it, for who may recover something. */
+  setAside(hsmId: HsmId): Promise<void>
 }
 
 /** Two certificates over the same device key, PEM, ending in a newline. */

@@ -109,6 +109,23 @@ test('the only HSM of a cluster is restored from the newest backup, which its me
   )
 })
 
+test('what is left of a damaged HSM is kept when nobody else holds its content, and only then', async () => {
+  const { first } = await pair(['key'])
+  const { hsm: alone } = await activeCluster(b, ['key'])
+  for (const { id } of [first, alone]) {
+    Object.assign(simulated(b, id), { damaged: true, running: false })
+    await silentFor(id, 60)
+    await silentFor(id, 60)
+  }
+  for (const hsm of [first, alone]) {
+    const { id, deadline } = await inPlaceOf(hsm)
+    assert.ok(deadline)
+    await b.database.read.hsms.update(id, { deadline: new Date(Date.now() + 1_500) })
+    await untilFinished(launchHsm, { hsmId: id }, b.ctx)
+  }
+  assert.deepEqual([...b.world.aside], [alone.id])
+})
+
 test('an HSM whose directory is gone is shown at once and replaced after lostSeconds', async () => {
   const { first } = await pair(['key'])
   b.world.hsms.delete(first.id)

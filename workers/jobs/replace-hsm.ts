@@ -31,8 +31,8 @@ export async function replaceHsm(tx: Access, old: Hsm, by: Replacement): Promise
   })
   if (!gone) return undefined
   await tx.clusters.nextMembershipEpoch(old.clusterId)
-  const { clusterId, account, availabilityZone, subnetId, eniId, eniIp, listenIp, createdAt } = old
-  const place = { clusterId, account, availabilityZone, subnetId, eniId, eniIp, listenIp, createdAt }
+  const { clusterId, account, availabilityZone, subnetId, eniId, eniIp, eniIpV6, listenIp, createdAt } = old
+  const place = { clusterId, account, availabilityZone, subnetId, eniId, eniIp, eniIpV6, listenIp, createdAt }
   const hsm = await tx.hsms.insert({
     ...place,
     id: by.id,

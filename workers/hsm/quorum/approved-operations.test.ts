@@ -25,6 +25,7 @@ const cases: readonly (readonly [keyof ClientOperations, unknown, readonly unkno
   ['key-wrap', { handle: ONE, wrappingHandle: TWO }, [...manage, { service: 'key-management', handle: TWO }]],
   ['key-wrap', { handle: ONE, wrappingHandle: ONE }, manage],
   ['key-unwrap', { handle: ONE }, manage],
+  ['key-decapsulate', { handle: ONE }, manage],
   ['key-share', { handle: ONE }, manage],
   ['key-unshare', { handle: ONE }, manage],
   ['key-set-attribute', { handle: ONE }, manage],

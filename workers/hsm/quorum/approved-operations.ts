@@ -28,6 +28,7 @@ const APPROVED_OPERATIONS: { readonly [Op in keyof ClientOperations]?: ApprovalR
   'key-share': { service: 'key-management', keys: ({ handle }) => [handle] },
   'key-unshare': { service: 'key-management', keys: ({ handle }) => [handle] },
   'key-wrap': { service: 'key-management', keys: ({ handle, wrappingHandle }) => [handle, wrappingHandle] },
+  'key-decapsulate': { service: 'key-management', keys: ({ handle }) => [handle] },
   'key-unwrap': { service: 'key-management', keys: ({ handle }) => [handle] },
   // Not AWS's: what must not be wrapped without approval must not be read without it, and an RSA key applied to bytes as they
   // are signs, whatever that is called.

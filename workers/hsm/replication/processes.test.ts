@@ -204,9 +204,17 @@ test('a drained HSM takes no work, also after a restart, until it is told to res
 })
 
 test('a zeroised HSM has nothing left: no key, no seal key, no device certificate, and it stays so', async () => {
-  await makeKey(await alice(first), 'gone')
+  const user = await alice(first)
+  const { key } = await makeKey(user, 'gone')
   const management = await first.management()
   await management.call('zeroise', {})
+  const use = {
+    handle: key.handle,
+    mechanism: { name: 'aes-gcm' },
+    data: Buffer.from('x'),
+    requireTwoCopies: false,
+  } as const
+  await assert.rejects(user.call('encrypt', use), { name: 'ConnectionLost' })
   await management.close().catch(() => undefined)
   const left = await readdir(first.directory)
   for (const name of ['seal.key', HSM_FILES.deviceChain, HSM_FILES.providerChain]) {

@@ -23,6 +23,8 @@ import type { CopyAnnouncement, HsmToRun, ManagementConnection, Ports } from '..
 export interface SimulatedHsm {
   readonly id: HsmId
   running: boolean
+  /** Its store cannot be opened. */
+  damaged?: boolean
   certified: boolean
   phase: HsmPhase
   clusterId?: string
@@ -36,6 +38,8 @@ export interface SimulatedHsm {
 export interface SimulatedWorld {
   readonly ports: Ports
   readonly hsms: Map<HsmId, SimulatedHsm>
+  /** Directories that were set aside. */
+  readonly aside: Set<HsmId>
   readonly store: Map<BackupId, Buffer>
   readonly copies: Map<
     CopyId,
@@ -57,6 +61,7 @@ export function simulatedWorld(): SimulatedWorld {
   const hsms = new Map<HsmId, SimulatedHsm>()
   const store: SimulatedWorld['store'] = new Map()
   const copies: SimulatedWorld['copies'] = new Map()
+  const aside: SimulatedWorld['aside'] = new Set()
   const failures = new Map<string, number>()
 
   const trip = (name: string) => {
@@ -86,12 +91,18 @@ export function simulatedWorld(): SimulatedWorld {
       attempt(() => {
         const hsm = hsms.get(id)
         if (!hsm) return { kind: 'lost', why: 'The directory of the HSM is gone.' }
+        if (hsm.damaged) return { kind: 'lost', why: 'The store cannot be opened.' }
         return hsm.phase === 'zeroised' ? { kind: 'zeroised', why: 'The keys are destroyed.' } : { kind: 'running' }
       }),
     remove: (id) =>
       attempt(() => {
         trip('remove')
         hsms.delete(id)
+      }),
+    setAside: (id) =>
+      attempt(() => {
+        trip('setAside')
+        if (hsms.delete(id)) aside.add(id)
       }),
   }
 
@@ -119,6 +130,7 @@ export function simulatedWorld(): SimulatedWorld {
 
   return {
     hsms,
+    aside,
     store,
     copies,
     failNext: (name, times = 1) => void failures.set(name, times),
