@@ -61,12 +61,13 @@ describe('tracing', () => {
 
   test('follows a caller that does not sample', async () => {
     const tracing = await openTracing(settings, log, { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url })
+    assert.ok(tracing)
     const before = collector.spans.length
     const parent = parseTraceparent(`00-${'a'.repeat(32)}-${'b'.repeat(16)}-00`)
-    const span = tracing?.tracer.start('quiet', { parent })
-    assert.equal(span?.context.traceId, 'a'.repeat(32))
+    const span = tracing.tracer.start('quiet', { parent })
+    assert.equal(span.context.traceId, 'a'.repeat(32))
     span.end()
-    await tracing?.stop()
+    await tracing.stop()
     assert.equal(collector.spans.length, before)
   })
 
