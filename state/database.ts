@@ -23,10 +23,7 @@ export interface Database {
   readonly read: Access
   readonly sql: Sql
   readonly pool: Pool
-  /**
-   * Connections for the hot statements, which are prepared by name: planned once for all values instead of once for each
-   * (0.06 ms instead of 0.3 ms for the question whether a page has changed).
-   */
+  /** Connections for the hot statements, which are prepared by name: they do not wait behind transactions. */
   readonly hot: Pool
   /**
    * All or nothing. What the callback throws is thrown on, after everything was taken back. Jobs that it enqueues carry
@@ -82,6 +79,13 @@ export interface DatabaseOptions {
   readonly onConnectionError?: (error: Error) => void
 }
 
+/**
+ * A statement that is prepared, or stands in a function, is planned once for all values instead of once for each: 0.05 ms
+ * instead of 0.3 ms for the question for a page's versions, 0.6 ms instead of 1.3 ms for adding a job. All of ours go by an
+ * index whatever the values are.
+ */
+const PLANNED_ONCE = '-c plan_cache_mode=force_generic_plan'
+
 /** A statement takes a fraction of a millisecond: more connections would wait for processors, not for each other. */
 const HOT_CONNECTIONS = 4
 
@@ -94,6 +98,7 @@ export function openDatabase({ url, connections = 10, onConnectionError }: Datab
     // A statement that takes longer has met a lock or a dead server; the caller is told rather than kept.
     statement_timeout: 15_000,
     idle_in_transaction_session_timeout: 30_000,
+    options: PLANNED_ONCE,
   })
   pool.on('error', (error) => onConnectionError?.(error))
   const hot = new Pool({
@@ -102,7 +107,7 @@ export function openDatabase({ url, connections = 10, onConnectionError }: Datab
     connectionTimeoutMillis: 5_000,
     statement_timeout: 15_000,
     idleTimeoutMillis: 60_000,
-    options: '-c plan_cache_mode=force_generic_plan',
+    options: PLANNED_ONCE,
   })
   hot.on('error', (error) => onConnectionError?.(error))
   const sql = drizzle(pool, { schema })

@@ -8,6 +8,7 @@
 import type { Logger } from 'pino'
 import { appendAll, type AuditEntry } from '../../state/audit.ts'
 import type { Database } from '../../state/database.ts'
+import { databaseErrorOf } from '../aws-json/failures.ts'
 import { gapEntry, isReadOnly, trailEntry, type Call } from './event.ts'
 
 export interface TrailPort {
@@ -59,13 +60,27 @@ export function openRecorder(options: RecorderOptions): Recorder {
     untold.lost += count
   }
 
+  /** What the database does not take of a batch must not keep the rest from being written for ever. */
+  const appendOneByOne = async (batch: readonly AuditEntry[]): Promise<void> => {
+    for (const entry of batch) {
+      await appendAll(database.pool, [entry]).catch((error: unknown) => {
+        if (!isOfData(error)) throw error
+        lose(1)
+        log.error({ err: error, requestId: entry.requestId }, 'the database does not take an event of the trail')
+      })
+    }
+  }
+
   /** False when the database did not take them. */
   const write = async (): Promise<boolean> => {
     const batch = waiting.slice(0, AT_ONCE)
-    const told = untold
-    const gap = told && gapEntry({ ...told, to: new Date(), region })
+    const told = untold && { ...untold }
+    const rows = told ? [gapEntry({ ...told, to: new Date(), region }), ...batch] : batch
     try {
-      await appendAll(database.pool, gap ? [gap, ...batch] : batch)
+      await appendAll(database.pool, rows).catch((error: unknown) => {
+        if (!isOfData(error)) throw error
+        return appendOneByOne(rows)
+      })
     } catch (error) {
       if (!isFailing) log.warn({ err: error, waiting: waiting.length }, 'the trail cannot be written; its events wait')
       isFailing = true
@@ -95,10 +110,21 @@ export function openRecorder(options: RecorderOptions): Recorder {
     timer.unref()
   }
 
+  const entryOf = (call: Call): AuditEntry | undefined => {
+    try {
+      return trailEntry(call)
+    } catch (error) {
+      lose(1)
+      log.error({ err: error, requestId: call.caller.requestId }, 'a call could not be recorded')
+      return undefined
+    }
+  }
+
   return {
     record: (call) => {
       if (!reads && !call.error && isReadOnly(call.operation)) return
-      const entry = trailEntry(call)
+      const entry = entryOf(call)
+      if (!entry) return
       const size = sizeOf(entry)
       if (isStopped || waiting.length >= mostWaiting || bytes + size > MOST_BYTES) {
         lose(1)
@@ -128,5 +154,8 @@ export function openRecorder(options: RecorderOptions): Recorder {
     },
   }
 }
+
+/** SQLSTATE classes of rows that no repetition helps: data exception, integrity constraint violation. */
+const isOfData = (error: unknown) => /^(22|23)/.test(databaseErrorOf(error)?.code ?? '')
 
 const sizeOf = (entry: AuditEntry) => entry.event.length + 256

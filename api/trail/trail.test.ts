@@ -230,6 +230,22 @@ describe('the recorder', () => {
     await database.close()
   })
 
+  test('leaves out what the database never takes, says so, and writes the rest', async () => {
+    await api.database.pool.query(
+      `create function never() returns trigger language plpgsql as $$ begin raise 'no' using errcode = '22000'; end $$;
+       create trigger never before insert on audit for each row when (new.request_id = 'wait-2005') execute function never()`,
+    )
+    const patient = openRecorder({ region: 'us-east-1', database: api.database, log, reads: true })
+    for (let n = 2_000; n < 2_010; n++) patient.record(call(n))
+    await patient.stop()
+    assert.equal(patient.lost, 1)
+    assert.ok(lines.some((line) => line.includes('does not take an event') && line.includes('wait-2005')))
+    const { rows } = await api.database.pool.query<{ n: number }>(
+      "select count(*)::int as n from audit where request_id ~ '^wait-20'",
+    )
+    assert.equal(rows[0]?.n, 9)
+  })
+
   test('writes what waits when it is stopped, and reads only when it is told to', async () => {
     const last = openRecorder({ region: 'us-east-1', database: api.database, log, reads: true })
     for (let n = 100; n < 700; n++) last.record(call(n))
