@@ -14,7 +14,7 @@ import { regionPlaces } from '../region/places.ts'
 import { textOf, Trouble } from '../trouble.ts'
 import type { DataFlag, HsmListFlags } from './flags.ts'
 import { observeHsms } from './observe.ts'
-import { mebibytes, table } from './table.ts'
+import { processTable } from './process-table.ts'
 
 export async function listHsms(flags: HsmListFlags): Promise<void> {
   const hsms = await observeHsms(dataDirectory(flags.data))
@@ -22,15 +22,7 @@ export async function listHsms(flags: HsmListFlags): Promise<void> {
     process.stdout.write(`${JSON.stringify(hsms, null, 2)}\n`)
     return
   }
-  const rows = hsms.map(({ name, region, state, pid, memoryBytes, address }) => [
-    name,
-    region ?? '',
-    state,
-    pid === undefined ? '–' : String(pid),
-    mebibytes(memoryBytes),
-    address,
-  ])
-  process.stdout.write(table(['HSM', 'REGION', 'STATE', 'PID', 'MEMORY', 'ADDRESS'], rows))
+  process.stdout.write(processTable('HSM', hsms))
 }
 
 /** Returns when the keys are gone. Throws a Trouble when there is no such HSM here, or it does not answer. */

@@ -2,7 +2,7 @@
 import { dataDirectory } from '../configuration/load.ts'
 import type { StatusFlags } from './flags.ts'
 import { observe } from './observe.ts'
-import { mebibytes, table } from './table.ts'
+import { processTable } from './process-table.ts'
 
 const NOT_READY = 3
 
@@ -16,13 +16,5 @@ export async function status(flags: StatusFlags): Promise<void> {
   const how = seen.url === undefined ? 'is not running' : seen.ready ? `is ready at ${seen.url}` : 'is not ready'
   process.stdout.write(`Strongroom on ${seen.data} ${how}.\n`)
   if (seen.processes.length === 0) return
-  const rows = seen.processes.map(({ name, region, state, pid, memoryBytes, address }) => [
-    name,
-    region ?? '',
-    state,
-    pid === undefined ? '–' : String(pid),
-    mebibytes(memoryBytes),
-    address,
-  ])
-  process.stdout.write(`\n${table(['NAME', 'REGION', 'STATE', 'PID', 'MEMORY', 'ADDRESS'], rows)}`)
+  process.stdout.write(`\n${processTable('NAME', seen.processes)}`)
 }

@@ -1,5 +1,5 @@
 /** The metrics of all regions as one text: each family once, with the samples of every region. */
-import { get } from 'node:http'
+import { askRegion } from './ask-region.ts'
 import type { Target } from './forward.ts'
 
 const ANSWER_MS = 5_000
@@ -38,24 +38,7 @@ function merge(families: Map<string, Family>, text: string): void {
   }
 }
 
-function ask(target: Target | undefined): Promise<string | undefined> {
-  if (!target) return Promise.resolve(undefined)
-  const { port, agent } = target
-  return new Promise((resolve) => {
-    const request = get({ host: '127.0.0.1', port, agent, path: '/_strongroom/metrics', timeout: ANSWER_MS })
-    const fail = () => {
-      request.destroy()
-      resolve(undefined)
-    }
-    request.on('error', fail).on('timeout', fail)
-    request.on('response', (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('error', fail)
-      response.on('data', (chunk: string) => {
-        text += chunk
-        if (text.length > MAX_BYTES) fail()
-      })
-      response.on('end', () => resolve(response.statusCode === 200 ? text : undefined))
-    })
-  })
+async function ask(target: Target | undefined): Promise<string | undefined> {
+  const answer = target && (await askRegion(target, '/_strongroom/metrics', { ms: ANSWER_MS, bytes: MAX_BYTES }))
+  return answer?.status === 200 ? answer.text : undefined
 }

@@ -1,6 +1,6 @@
 /** Asks every region whether it can serve. */
-import { get } from 'node:http'
 import { z } from 'zod'
+import { askRegion } from './ask-region.ts'
 import type { Target } from './forward.ts'
 
 const ANSWER_MS = 3_000
@@ -21,24 +21,9 @@ export async function readinessOf(
 
 const away = (why: string): RegionReadiness => ({ ready: false, checks: { process: why } })
 
-function ask({ port, agent }: Target): Promise<RegionReadiness> {
-  return new Promise((resolve) => {
-    const request = get({ host: '127.0.0.1', port, agent, path: '/_strongroom/ready', timeout: ANSWER_MS })
-    const fail = () => {
-      request.destroy()
-      resolve(away('does not answer'))
-    }
-    request.on('error', fail).on('timeout', fail)
-    request.on('response', (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('error', fail)
-      response.on('data', (chunk: string) => {
-        text += chunk
-        if (text.length > MAX_BYTES) fail()
-      })
-      response.on('end', () => resolve(read(text)))
-    })
-  })
+async function ask(target: Target): Promise<RegionReadiness> {
+  const answer = await askRegion(target, '/_strongroom/ready', { ms: ANSWER_MS, bytes: MAX_BYTES })
+  return answer ? read(answer.text) : away('does not answer')
 }
 
 function read(text: string): RegionReadiness {

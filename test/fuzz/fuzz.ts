@@ -4,7 +4,8 @@ import { globSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { chanceOf, mutated } from './mutate.ts'
+import { chanceOf } from '../support/chance.ts'
+import { mutated } from './mutate.ts'
 import type { FuzzTarget } from './target.ts'
 
 const FOUND = fileURLToPath(new URL('./seeds', import.meta.url))

@@ -6,37 +6,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { generateSecret } from '../mechanisms/secret-keys.ts'
 import { HsmError } from '../protocol/errors.ts'
-import type { Member } from '../protocol/values.ts'
-import type { Replication } from '../replication/replication.ts'
 import { MemoryStore } from '../replication/testing/memory-store.ts'
 import { Keys } from './keys.ts'
+import { ToldPeers } from './testing/told-peers.ts'
 import { Users } from './users.ts'
-
-/** Peers that hold what they are given, or do not, as `holding` says. */
-class ToldPeers implements Replication {
-  /** HSMs, this one included, that take what is written. */
-  holding: number
-  writesLimited = false
-  readonly #members: Member[]
-
-  constructor(size: number) {
-    this.holding = size
-    this.#members = Array.from({ length: size }, (_, i) => ({ hsmId: `hsm-${i}`, address: '', eniIp: '' }))
-  }
-
-  members() {
-    return this.#members
-  }
-  onMembersChanged() {
-    // They never do here.
-  }
-  spread() {
-    return Promise.resolve(this.holding)
-  }
-  copies() {
-    return this.holding
-  }
-}
 
 /** What a call was refused with; `in` when it was not. */
 function codeOf(outcome: PromiseSettledResult<unknown> | undefined): string {

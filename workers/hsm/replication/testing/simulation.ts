@@ -4,6 +4,7 @@
  * it computes.
  */
 import pino from 'pino'
+import { chanceOf } from '../../../../test/support/chance.ts'
 import { clusterIdentity, encodeIdentity, IDENTITY_PATH } from '../../identity/cluster-identity.ts'
 import type { OperationTable, ParamsOf, ResultOf } from '../../protocol/envelope.ts'
 import { ConnectionLost } from '../../protocol/errors.ts'
@@ -39,7 +40,7 @@ export class SimulatedClock implements Clock {
   readonly #random: () => number
 
   constructor(seed: number) {
-    this.#random = mulberry32(seed)
+    this.#random = chanceOf(seed)
   }
 
   get now(): number {
@@ -321,15 +322,4 @@ class SimulatedLink implements PeerLink {
 
 function pair(one: string, other: string): string {
   return [one, other].sort().join(' ')
-}
-
-/** A small seeded generator (mulberry32): the same seed, the same world. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
