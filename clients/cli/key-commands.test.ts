@@ -97,6 +97,7 @@ test('attributes are set: flags, texts, templates; trusted by the admin alone', 
   await assert.rejects(set('label', 'x', admin), { code: 'PermissionDenied' })
   await assert.rejects(set('extractable', 'true'), { code: 'InvalidRequest' })
   await assert.rejects(set('encrypt', 'maybe'), /true or false/)
+  for (const fixed of ['private', 'local']) await assert.rejects(set(fixed, 'false'), /Allowed choices are/)
   await assert.rejects(set('wrap-template', 'colour=red'), /colour/)
 })
 

@@ -12,7 +12,11 @@ import { messageOf } from '../config.ts'
 import { requiredFilterFlag } from '../filters.ts'
 
 export const messageFlags = [
-  { flags: '--key-filter <filter...>', description: 'selects exactly one key', required: true },
+  {
+    flags: '--key-filter <filter...>',
+    description: 'selects exactly one key: key-reference=0x… or attr.NAME=VALUE',
+    required: true,
+  },
   { flags: '--data <base64>', description: 'the data, base64; or --data-path' },
   { flags: '--data-path <file>', description: 'a file that holds the data' },
 ] as const satisfies readonly OptionSpec[]
