@@ -8,9 +8,7 @@ import { after, before, test } from 'node:test'
 import { z } from 'zod'
 import { startCluster, type TestCluster } from '../../workers/hsm/testing/process.ts'
 import { createClient, type Client } from '../sdk/client.ts'
-import { COMMANDS } from './commands/table.ts'
-import { buildTree } from './tree.ts'
-import { splitWords } from './words.ts'
+import { runLine } from './testing/run-line.ts'
 
 const home = mkdtempSync(join(tmpdir(), 'strongroom-keys-'))
 const path = (name: string) => join(home, name)
@@ -31,22 +29,7 @@ async function connect(username: string, role: 'admin' | 'crypto-user'): Promise
   return client
 }
 
-/** Runs a command line as somebody who is logged in; gives `data`. */
-async function run(line: string, client: Client = alice): Promise<unknown> {
-  let data: unknown
-  const nobody = () => Promise.reject(new Error('nobody is there to be asked'))
-  const tree = buildTree({
-    name: 'cloudhsm-cli',
-    commands: COMMANDS,
-    print: () => undefined,
-    chosen: async (command, flags) => {
-      const there = () => Promise.resolve(client)
-      data = await command.invoke(flags, { connect: there, loggedIn: there, askHidden: nobody, ask: nobody })
-    },
-  })
-  await tree.parseAsync(splitWords(line), { from: 'user' })
-  return data
-}
+const run = (line: string, client: Client = alice) => runLine(line, client)
 
 before(async () => {
   cluster = await startCluster()
@@ -114,6 +97,7 @@ test('attributes are set: flags, texts, templates; trusted by the admin alone', 
   await assert.rejects(set('label', 'x', admin), { code: 'PermissionDenied' })
   await assert.rejects(set('extractable', 'true'), { code: 'InvalidRequest' })
   await assert.rejects(set('encrypt', 'maybe'), /true or false/)
+  for (const fixed of ['private', 'local']) await assert.rejects(set(fixed, 'false'), /Allowed choices are/)
   await assert.rejects(set('wrap-template', 'colour=red'), /colour/)
 })
 

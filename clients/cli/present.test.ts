@@ -84,6 +84,12 @@ test('a key is printed with its attributes in the order of the CLI', () => {
   assert.equal(BOOLEAN_ATTRIBUTES.length, Object.keys(booleans).length)
 })
 
+test('the algorithm of an ML-DSA key stands after private', () => {
+  const attributes = { ...key.attributes, 'mldsa-algorithm': 'ML-DSA-44' }
+  const names = Object.keys(presentKey({ ...key, attributes }).attributes)
+  assert.deepEqual(names.slice(names.indexOf('private'), names.indexOf('sensitive')), ['private', 'mldsa-algorithm'])
+})
+
 test('a key in a short list shows its reference and label', () => {
   assert.deepEqual(presentKeyBriefly(key), { 'key-reference': '0x00000000002805c3', attributes: { label: 'ec' } })
 })

@@ -8,14 +8,13 @@ const KEY_ATTRIBUTE_ORDER = [
   'id',
   'check-value',
   'class',
-  ...BOOLEAN_ATTRIBUTES,
+  ...BOOLEAN_ATTRIBUTES.flatMap((name) => (name === 'private' ? ([name, 'mldsa-algorithm'] as const) : [name])),
   'key-length-bytes',
   'public-exponent',
   'modulus',
   'modulus-size-bits',
   'ec-point',
   'curve',
-  'mldsa-algorithm',
   'mlkem-algorithm',
 ] as const
 

@@ -35,7 +35,7 @@ export function buildTree({ name, commands, chosen, print }: TreeOptions): Node 
   for (const each of commands) {
     const node = nodeAt(each.path).description(each.summary)
     for (const spec of each.options) {
-      const option = new Option(spec.flags, spec.description)
+      const option = new Option(spec.flags, spec.required ? `${spec.description} (required)` : spec.description)
       if (spec.choices) option.choices([...spec.choices])
       if (spec.default !== undefined) option.default(spec.default)
       node.addOption(option.makeOptionMandatory(spec.required ?? false))

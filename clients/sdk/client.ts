@@ -11,6 +11,7 @@ import { keyCalls, type KeyCalls } from './keys.ts'
 import type { Link, Params, Result, ServerAddress } from './link.ts'
 import { mtlsCalls, type MtlsCalls } from './mtls.ts'
 import { signaturesOf, type SignTokens } from './mfa.ts'
+import { partCalls, type PartCalls } from './parts.ts'
 import { Pool } from './pool.ts'
 import { quorumCalls, type QuorumCalls } from './quorum.ts'
 import { Requests, type FromHsm } from './requests.ts'
@@ -78,6 +79,8 @@ export class Client {
   readonly mode: 'FIPS' | 'NON_FIPS'
   readonly users: UserCalls
   readonly keys: KeyCalls
+  /** Operations on data that comes in parts. */
+  readonly parts: PartCalls
   readonly quorum: QuorumCalls
   readonly mtls: MtlsCalls
   readonly #pool: Pool
@@ -91,6 +94,7 @@ export class Client {
     this.#requests = new Requests(pool, { retry, requireTwoCopies })
     this.users = userCalls(this.#requests)
     this.keys = keyCalls(this.#requests)
+    this.parts = partCalls(this.#requests)
     this.quorum = quorumCalls(this.#requests)
     this.mtls = mtlsCalls(this.#requests)
   }

@@ -22,17 +22,34 @@ export interface DispatchOptions<Op extends Operation = Operation> {
   readonly gone?: { readonly code: HsmErrorCode; readonly result: Result<Op> }
 }
 
+/** An answer, and who gave it. */
+export interface Answered<Op extends Operation> {
+  readonly link: Link
+  readonly answer: Result<Op>
+}
+
+/** As `askAny`, where it does not matter which HSM answers. */
+export async function ask<Op extends Operation>(
+  pool: Pool,
+  op: Op,
+  params: Params<Op>,
+  options: DispatchOptions<Op>,
+): Promise<Result<Op>> {
+  const { answer } = await askAny(pool, op, params, options)
+  return answer
+}
+
 /**
  * Asks any HSM. What an HSM refuses with comes back as its HsmError, except where another HSM or another moment may
  * answer differently: throttling, a draining HSM, a key that has not reached this HSM yet, approvals given elsewhere, a
  * broken connection.
  */
-export async function ask<Op extends Operation>(
+export async function askAny<Op extends Operation>(
   pool: Pool,
   op: Op,
   params: Params<Op>,
   { retry, gone }: DispatchOptions<Op>,
-): Promise<Result<Op>> {
+): Promise<Answered<Op>> {
   const habit = habitOf(op)
   const tried = new Set<Link>()
   let busy = 0
@@ -51,7 +68,7 @@ export async function ask<Op extends Operation>(
     }
     const link = fresh ?? (await pool.wait(habit.anyone))
     try {
-      return await link.call(op, params)
+      return { link, answer: await link.call(op, params) }
     } catch (error) {
       if (error instanceof ConnectionLost) {
         if (!habit.repeatable) throw unknownOutcome(op, link, error)
@@ -63,7 +80,7 @@ export async function ask<Op extends Operation>(
         await pause(backoffMs(busy++, BUSY_BACKOFF), pool.signal)
         continue
       }
-      if (broken > 0 && error.code === gone?.code) return gone.result
+      if (broken > 0 && error.code === gone?.code) return { link, answer: gone.result }
       if (!ELSEWHERE.has(error.code)) throw error
       refusal = error
       tried.add(link)
@@ -71,23 +88,26 @@ export async function ask<Op extends Operation>(
   }
 }
 
-/** Asks one certain HSM, the only one that holds a session key. */
+/** What died with the connection to the only HSM that had it. */
+type Lost = (link: Link, cause: Error) => ClientError
+
+const sessionKeyLost: Lost = (link, cause) =>
+  new ClientError('SessionKeyLost', `the session key died with the connection to ${nameOf(link)}`, { cause })
+
+/** Asks one certain HSM, the only one that holds a session key, or whatever `lost` says. */
 export async function askOne<Op extends Operation>(
   pool: Pool,
   link: Link,
   op: Op,
   params: Params<Op>,
   { retry }: DispatchOptions,
+  lost: Lost = sessionKeyLost,
 ): Promise<Result<Op>> {
   for (let busy = 0; ; busy++) {
     try {
       return await link.call(op, params)
     } catch (error) {
-      if (error instanceof ConnectionLost) {
-        throw new ClientError('SessionKeyLost', `the session key died with the connection to ${nameOf(link)}`, {
-          cause: error,
-        })
-      }
+      if (error instanceof ConnectionLost) throw lost(link, error)
       const throttled = error instanceof HsmError && error.code === 'Busy'
       if (!throttled || retry === 'off' || busy >= BUSY_RETRIES) throw error
       await pause(backoffMs(busy, BUSY_BACKOFF), pool.signal)

@@ -15,6 +15,10 @@ export type ClientErrorCode =
   | 'OutcomeUnknown'
   /** A session key died with the connection it was made on. */
   | 'SessionKeyLost'
+  /** An operation in parts died with the connection it was begun on: begin it again. */
+  | 'OperationLost'
+  /** An operation in parts that was finished or cancelled, or that failed. */
+  | 'OperationOver'
   /** A login while somebody is logged in. */
   | 'AlreadyLoggedIn'
   /** The client was closed. */

@@ -44,6 +44,13 @@ export interface KeyCalls {
   wrap(request: Request<'key-wrap'>): Promise<WrappedKey>
   unwrap(request: Request<'key-unwrap'>): Promise<KeyInfo>
   derive(request: Request<'key-derive'>): Promise<KeyInfo>
+  /** A new key, and the ciphertext that gives it to the owner of the private key. Beyond AWS; NON_FIPS mode only. */
+  encapsulate(request: Request<'key-encapsulate'>): Promise<Result<'key-encapsulate'>>
+  /**
+   * The key in a ciphertext of `encapsulate`. One that was not made for this private key gives a key that nobody else
+   * has, and no error (FIPS 203 §6.3).
+   */
+  decapsulate(request: Request<'key-decapsulate'>): Promise<KeyInfo>
 }
 
 export type WrappedKey = Result<'key-wrap'>
@@ -123,11 +130,25 @@ export function keyCalls(requests: Requests): KeyCalls {
       const { key } = await requests.withKey('key-unshare', { handle, username })
       return key
     },
-    import: (request) => requests.makeOne('key-import', { ...request, ...copies }, isOfSession(request)),
+    async import(request) {
+      const { key } = await requests.makeOne('key-import', { ...request, ...copies }, isOfSession(request))
+      return key
+    },
     wrap: (request) =>
       requests.withKeys('key-wrap', { ...request, ...copies }, [request.handle, request.wrappingHandle]),
-    unwrap: (request) => requests.makeFrom('key-unwrap', { ...request, ...copies }, isOfSession(request)),
-    derive: (request) => requests.makeFrom('key-derive', { ...request, ...copies }, isOfSession(request)),
+    async unwrap(request) {
+      const { key } = await requests.makeFrom('key-unwrap', { ...request, ...copies }, isOfSession(request))
+      return key
+    },
+    async derive(request) {
+      const { key } = await requests.makeFrom('key-derive', { ...request, ...copies }, isOfSession(request))
+      return key
+    },
+    encapsulate: (request) => requests.makeFrom('key-encapsulate', { ...request, ...copies }, isOfSession(request)),
+    async decapsulate(request) {
+      const { key } = await requests.makeFrom('key-decapsulate', { ...request, ...copies }, isOfSession(request))
+      return key
+    },
   }
 }
 

@@ -1,7 +1,7 @@
 /** How the client's methods reach an HSM: any of them, each of them, or the one that holds a session key. */
 import type { KeyInfo } from '../../workers/hsm/protocol/attributes.ts'
 import { ConnectionLost, HsmError } from '../../workers/hsm/protocol/errors.ts'
-import { ask, askOne, type DispatchOptions } from './dispatch.ts'
+import { ask, askAny, askOne, nameOf, type Answered, type DispatchOptions } from './dispatch.ts'
 import { ClientError } from './errors.ts'
 import type { Link, Operation, Params, Result } from './link.ts'
 import { SETTLE_MS, type Pool } from './pool.ts'
@@ -40,6 +40,23 @@ export class Requests {
     return link ? askOne(this.pool, link, op, params, { retry: this.#retry }) : this.any(op, params, gone)
   }
 
+  /** Begins an operation in parts, and says where: it goes on there or nowhere. */
+  async begin(params: Params<'part-begin'>): Promise<Answered<'part-begin'>> {
+    const link = 'handle' in params ? this.#sessionKeys.get(params.handle) : undefined
+    const options = { retry: this.#retry }
+    if (!link) return askAny(this.pool, 'part-begin', params, options)
+    return { link, answer: await askOne(this.pool, link, 'part-begin', params, options) }
+  }
+
+  /** Goes on with an operation in parts where it was begun. ClientError OperationLost when that connection is gone. */
+  goOn<Op extends 'part-update' | 'part-finish' | 'part-cancel'>(
+    link: Link,
+    op: Op,
+    params: Params<Op>,
+  ): Promise<Result<Op>> {
+    return askOne(this.pool, link, op, params, { retry: this.#retry }, operationLost)
+  }
+
   /** As `withKey`, for an operation that takes two keys: a session key among them says which HSM. */
   withKeys<Op extends Operation>(op: Op, params: Params<Op>, handles: readonly string[]): Promise<Result<Op>> {
     const link = this.#homeOf(handles)
@@ -50,17 +67,17 @@ export class Requests {
    * Makes one key of another: where that is, when it is a session key. A session key that comes of a token key lives
    * with the client's others.
    */
-  async makeFrom<Op extends 'key-unwrap' | 'key-derive'>(
+  async makeFrom<Op extends 'key-unwrap' | 'key-derive' | 'key-encapsulate' | 'key-decapsulate'>(
     op: Op,
     params: Params<Op> & { readonly handle: string },
     ofSession: boolean,
-  ): Promise<KeyInfo> {
+  ): Promise<Result<Op>> {
     const link = this.#homeOf([params.handle])
     if (!link) return this.makeOne(op, params, ofSession)
     try {
-      const { key } = await askOne(this.pool, link, op, params, { retry: this.#retry })
-      if (!key.attributes.token) this.#sessionKeys.set(key.handle, link)
-      return key
+      const made = await askOne(this.pool, link, op, params, { retry: this.#retry })
+      if (!made.key.attributes.token) this.#sessionKeys.set(made.key.handle, link)
+      return made
     } catch (error) {
       if (ofSession || !(error instanceof ClientError) || error.code !== 'SessionKeyLost') throw error
       throw new ClientError(
@@ -72,15 +89,12 @@ export class Requests {
   }
 
   /** Makes one key, of the session or not. */
-  async makeOne<Op extends 'key-import' | 'key-unwrap' | 'key-derive'>(
+  makeOne<Op extends 'key-import' | 'key-unwrap' | 'key-derive' | 'key-encapsulate' | 'key-decapsulate'>(
     op: Op,
     params: Params<Op>,
     ofSession: boolean,
-  ): Promise<KeyInfo> {
-    const { key } = ofSession
-      ? await this.makeSessionKeys(op, params, (made) => [made.key])
-      : await this.any(op, params)
-    return key
+  ): Promise<Result<Op>> {
+    return ofSession ? this.makeSessionKeys(op, params, (made) => [made.key]) : this.any(op, params)
   }
 
   /**
@@ -203,5 +217,13 @@ export class Requests {
     return undefined
   }
 }
+
+const operationLost = (link: Link, cause: Error) =>
+  new ClientError(
+    'OperationLost',
+    `the operation died with the connection to HSM ${nameOf(link)}: one in parts cannot move to another HSM. ` +
+      'Begin it again',
+    { cause },
+  )
 
 const errorOf = (reason: unknown) => (reason instanceof Error ? reason : new Error(String(reason)))

@@ -56,7 +56,7 @@ export const clusterMtls: readonly Command[] = [
   }),
   command({
     path: 'cluster mtls get-enforcement',
-    summary: 'Say whether clients must show a certificate',
+    summary: 'Show whether clients must show a certificate',
     input: z.object({}),
     run: async (_input, { loggedIn }) => {
       const client = await loggedIn()
@@ -65,8 +65,15 @@ export const clusterMtls: readonly Command[] = [
   }),
   command({
     path: 'cluster mtls set-enforcement',
-    summary: 'Say whether clients must show a certificate (the admin named admin, over mTLS)',
-    options: [{ flags: '--level <level>', description: 'whether they must', required: true, choices: MTLS_LEVELS }],
+    summary: 'Set whether clients must show a certificate (the admin named admin, over mTLS)',
+    options: [
+      {
+        flags: '--level <level>',
+        description: 'cluster: they must; none: they need not',
+        required: true,
+        choices: MTLS_LEVELS,
+      },
+    ],
     input: z.object({ level: mtlsLevel }),
     run: async ({ level }, { loggedIn }) => {
       const client = await loggedIn()

@@ -11,7 +11,11 @@ export const keyGenerateFile = command({
   options: [
     { flags: '--encoding <encoding>', description: 'form of the file', required: true, choices: ['pem'] },
     { flags: '--path <file>', description: 'the file to write', required: true },
-    { flags: '--filter <filter...>', description: 'selects exactly one key', required: true },
+    {
+      flags: '--filter <filter...>',
+      description: 'selects exactly one key: key-reference=0x… or attr.NAME=VALUE',
+      required: true,
+    },
   ],
   input: z.object({ path: z.string().min(1), filter: requiredFilterFlag }),
   run: async ({ path, filter }, { loggedIn }) => {

@@ -11,13 +11,19 @@ import { requiredFilterFlag, selectKey } from '../filters.ts'
 
 const TEMPLATES: readonly string[] = ['wrap-template', 'unwrap-template']
 const BOOLEAN: readonly string[] = BOOLEAN_ATTRIBUTES
-const CHANGEABLE = [...BOOLEAN, 'label', 'id', ...TEMPLATES]
+/** What a key is from its making on (data-plane §3.1). */
+const FIXED: readonly string[] = ['always-sensitive', 'local', 'never-extractable', 'private']
+const CHANGEABLE = [...BOOLEAN.filter((name) => !FIXED.includes(name)), 'label', 'id', ...TEMPLATES]
 
 export const keySetAttribute = command({
   path: 'key set-attribute',
   summary: 'Change an attribute of one key; admins: the attribute trusted',
   options: [
-    { flags: '--filter <filter...>', description: 'selects exactly one key', required: true },
+    {
+      flags: '--filter <filter...>',
+      description: 'selects exactly one key: key-reference=0x… or attr.NAME=VALUE',
+      required: true,
+    },
     { flags: '--name <attribute>', description: 'the attribute', required: true, choices: CHANGEABLE },
     {
       flags: '--value <value>',

@@ -4,7 +4,11 @@ import { command, type Command } from '../command.ts'
 import { requiredFilterFlag, selectKey } from '../filters.ts'
 
 const flags = [
-  { flags: '--filter <filter...>', description: 'selects exactly one key', required: true },
+  {
+    flags: '--filter <filter...>',
+    description: 'selects exactly one key: key-reference=0x… or attr.NAME=VALUE',
+    required: true,
+  },
   { flags: '--username <username>', description: 'the crypto user', required: true },
   { flags: '--role <role>', description: 'the role of the user', required: true, choices: ['crypto-user'] },
 ] as const

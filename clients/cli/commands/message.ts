@@ -1,35 +1,30 @@
-/** What is to be signed or was: a message or its digest, given as base64 or in a file. */
+/** What is to be signed or was, given as base64 or in a file. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { z } from 'zod'
 import { MAX_MESSAGE_BYTES } from '../../../workers/hsm/protocol/client/crypto.ts'
-import { HASHES, takesDigest, type SignMechanism } from '../../../workers/hsm/protocol/mechanisms.ts'
+import { takesDigest, type SignMechanism } from '../../../workers/hsm/protocol/mechanisms.ts'
 import { CliError } from '../cli-error.ts'
 import type { OptionSpec } from '../command.ts'
 import { messageOf } from '../config.ts'
 import { requiredFilterFlag } from '../filters.ts'
 
 export const messageFlags = [
-  { flags: '--key-filter <filter...>', description: 'selects exactly one key', required: true },
+  {
+    flags: '--key-filter <filter...>',
+    description: 'selects exactly one key: key-reference=0x… or attr.NAME=VALUE',
+    required: true,
+  },
   { flags: '--data <base64>', description: 'the data, base64; or --data-path' },
   { flags: '--data-path <file>', description: 'a file that holds the data' },
-  { flags: '--hash-function <hash>', description: 'the hash function', required: true, choices: HASHES },
-  {
-    flags: '--data-type <type>',
-    description: 'whether the data is the message (raw) or its digest',
-    choices: ['raw', 'digest'],
-    default: 'raw',
-  },
 ] as const satisfies readonly OptionSpec[]
 
 export const messageInput = z.object({
   keyFilter: requiredFilterFlag,
   data: z.base64().optional(),
   dataPath: z.string().min(1).optional(),
-  hashFunction: z.enum(HASHES),
-  dataType: z.enum(['raw', 'digest']),
 })
 
 /** The bytes given as base64 or in a file. Throws CliError unless exactly one of both is given. */
@@ -60,7 +55,7 @@ export async function readMessage<Mechanism extends SignMechanism>(
   { data, dataPath }: z.output<typeof messageInput>,
   mechanism: Mechanism,
 ): Promise<{ mechanism: Mechanism; data: Buffer }> {
-  if (data === undefined && dataPath !== undefined && takesDigest(mechanism) && mechanism.dataType === 'raw') {
+  if (data === undefined && dataPath !== undefined && takesDigest(mechanism) && mechanism.dataType !== 'digest') {
     const size = await sizeOf(dataPath)
     if (size > MAX_MESSAGE_BYTES) {
       return {

@@ -9,8 +9,10 @@ import { cryptoVerify } from './crypto-verify.ts'
 import { keyDelete } from './key-delete.ts'
 import { keyGenerateFile } from './key-generate-file.ts'
 import { keyGeneratePairEc } from './key-generate-pair-ec.ts'
+import { keyGeneratePairMlDsa } from './key-generate-pair-ml-dsa.ts'
 import { keyGeneratePairRsa } from './key-generate-pair-rsa.ts'
 import { keyGenerateSymmetricAes } from './key-generate-symmetric-aes.ts'
+import { keyGenerateSymmetricGenericSecret } from './key-generate-symmetric-generic-secret.ts'
 import { keyImportPem } from './key-import-pem.ts'
 import { keyList } from './key-list.ts'
 import { keySetAttribute } from './key-set-attribute.ts'
@@ -45,8 +47,10 @@ export const COMMANDS: readonly Command[] = [
   approvable(quorumSetValue),
   ...quorumLists,
   keyGenerateSymmetricAes,
+  keyGenerateSymmetricGenericSecret,
   keyGeneratePairRsa,
   keyGeneratePairEc,
+  keyGeneratePairMlDsa,
   keyList,
   keyDelete,
   keyGenerateFile,
@@ -66,21 +70,21 @@ function isApproved({ path }: Command): boolean {
 
 /** What the words above the commands stand for. */
 export const GROUPS: Readonly<Record<string, string>> = {
-  cluster: 'The cluster and its HSMs',
-  'cluster mtls': 'Certificates of clients',
-  user: 'The users of the cluster',
-  'user change-mfa': 'Change what a login needs besides the password',
-  'user change-quorum': 'Change what a user approves with',
-  'user change-quorum token-sign': 'The key that a user signs approvals with',
-  quorum: 'Approval by several users',
+  cluster: 'The cluster: activate it, its HSMs, client certificates',
+  'cluster mtls': 'The certificates that clients show: whose count, and whether one is needed',
+  user: 'The users of the HSMs',
+  'user change-mfa': 'Let logins need a signed token besides the password, or no longer',
+  'user change-quorum': 'The key that a user signs approvals with',
+  'user change-quorum token-sign': 'The key that a user signs approvals with: register it',
+  quorum: 'Approval of an operation by several users',
   'quorum token-sign': 'Tokens that users sign, and how many must',
-  key: 'Keys',
+  key: 'Make, find, change, share, move and delete keys',
   'key generate-symmetric': 'Generate a symmetric key',
   'key generate-asymmetric-pair': 'Generate a key pair',
   'key import': 'Import a public key',
   'key wrap': 'Take a key out, encrypted with another',
-  'key unwrap': 'Bring in a key that was wrapped',
-  crypto: 'Use keys',
+  'key unwrap': 'Bring in a key that is encrypted with another',
+  crypto: 'Sign and verify',
   'crypto sign': 'Sign data',
   'crypto verify': 'Verify a signature',
 }

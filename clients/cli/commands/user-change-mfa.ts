@@ -12,7 +12,7 @@ export const userChangeMfa = command({
   options: [
     ...userFlags,
     { flags: '--token <file>', description: 'where to write the tokens to be signed' },
-    { flags: '--deregister', description: 'logins need the password only' },
+    { flags: '--deregister', description: 'forget the key: logins need the password only' },
     { flags: '--change-password', description: 'set a new password as well' },
     { flags: '--change-quorum', description: 'use the key for approvals as well' },
   ],

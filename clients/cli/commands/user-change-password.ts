@@ -10,7 +10,7 @@ export const userChangePassword = command({
   options: [
     ...userFlags,
     { flags: '--password <password>', description: 'the new password; asked for if not given' },
-    { flags: '--deregister-mfa', description: 'logins need the password only' },
+    { flags: '--deregister-mfa', description: 'forget the key for logins: they need the password only' },
     { flags: '--deregister-quorum', description: 'the user approves nothing any more' },
   ],
   input: z.object({

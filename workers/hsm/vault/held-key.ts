@@ -1,5 +1,5 @@
 /** A key in the memory of this HSM, ready for use. */
-import { createHash, type KeyObject } from 'node:crypto'
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
 import { curveOf, type KeyCurve } from '../mechanisms/curves.ts'
 import type { UsableKey } from '../mechanisms/mechanism.ts'
 import type { Caller } from '../policy/roles.ts'
@@ -30,6 +30,7 @@ export class HeldKey implements UsableKey {
   readonly seq: number | undefined
   #object: KeyObject | undefined
   #identity: string | undefined
+  #publicKey: Buffer | undefined
 
   constructor(handle: string, record: KeyRecord, seq: number | undefined, object?: KeyObject) {
     const { attributes } = record
@@ -66,14 +67,32 @@ export class HeldKey implements UsableKey {
     return new HeldKey(this.handle, record, this.seq, this.#object)
   }
 
-  /** The same for every copy of a key, and for both halves of a pair, whatever their attributes say. */
+  /**
+   * The same for every copy of a key, and for both halves of a pair, whatever their attributes say. Keys that share it
+   * may still differ where their attributes hold no public key: `sameAs` tells.
+   */
   get identity(): string {
     this.#identity ??= identityOf(this)
     return this.#identity
   }
 
+  /** Whether both are copies of one key, or the halves of one pair. */
+  sameAs(other: HeldKey): boolean {
+    if (this.identity !== other.identity) return false
+    return !hasHiddenPublicKey(this) || this.#spki.equals(other.#spki)
+  }
+
   get asymmetric(): boolean {
     return this.class !== 'secret-key'
+  }
+
+  /** SubjectPublicKeyInfo of either half, made when first needed: deriving it from an ML-DSA key takes its whole parsing. */
+  get #spki(): Buffer {
+    this.#publicKey ??=
+      this.class === 'public-key'
+        ? Buffer.from(this.material)
+        : createPublicKey(this.object).export({ type: 'spki', format: 'der' })
+    return this.#publicKey
   }
 
   /** Own keys, keys shared with the caller, all public keys; an admin sees every key and uses none. */
@@ -83,6 +102,9 @@ export class HeldKey implements UsableKey {
     )
   }
 }
+
+/** Attributes of these types show 24 bits of the public key, the check value: too few to tell pairs apart. */
+const hasHiddenPublicKey = ({ type }: HeldKey) => type === 'ml-dsa' || type === 'ml-kem'
 
 /** Secret keys are one key if their bytes are, even under another type. */
 function identityOf({ class: keyClass, type, attributes, material }: HeldKey): string {

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { PairMaterial } from '../mechanisms/mechanism.ts'
+import { generateMlDsa } from '../mechanisms/ml-dsa.ts'
+import { generateMlKem } from '../mechanisms/ml-kem.ts'
 import { attributesAtCreation, matching, type KeyClass } from './attributes.ts'
 import { HeldKey } from './held-key.ts'
 import { KeyIndex } from './key-index.ts'
@@ -70,3 +73,37 @@ test('of 16,666 keys a search by label, id or class with type looks at those tha
   assert.equal(index.among({ label: 'none of them' }).length, 0)
   assert.equal(index.among({ class: 'secret-key' }).length, 16_666)
 })
+
+for (const [name, generate] of [
+  ['ML-DSA', () => generateMlDsa('ML-DSA-44')],
+  ['ML-KEM', () => generateMlKem('ML-KEM-512')],
+] as const) {
+  test(`${name} pairs of one check value are told apart by their public keys`, async () => {
+    const index = new KeyIndex()
+    const put = (number: number, { publicKey, privateKey }: PairMaterial) =>
+      [publicKey, privateKey, privateKey].map(({ class: keyClass, attributes, bytes }, i) => {
+        // Copies have no object yet, as keys that came from another HSM.
+        const computed = { ...attributes, 'check-value': '0x010203' }
+        const record = {
+          owner: 'alice',
+          sharedWith: [],
+          attributes: attributesAtCreation(keyClass, { label: name }, computed),
+          material: bytes,
+          manageQuorum: 0,
+          useQuorum: 0,
+        }
+        const key = new HeldKey(`0x${(number + i).toString(16).padStart(16, '0')}`, record, 1)
+        index.set(key)
+        return key
+      })
+    const pairs = [put(0, await generate()), put(8, await generate())]
+    for (const pair of pairs) {
+      for (const key of pair) {
+        assert.deepEqual(
+          index.kinOf(key),
+          pair.filter((other) => other !== key),
+        )
+      }
+    }
+  })
+}

@@ -84,7 +84,7 @@ export class KeyIndex {
   /** Copies of the key and of its other half, in ascending order of handle. */
   kinOf(key: HeldKey): readonly HeldKey[] {
     const same = this.#groups.get(`identity ${key.identity}`)?.inOrder ?? []
-    return same.filter(({ handle }) => handle !== key.handle)
+    return same.filter((other) => other.handle !== key.handle && key.sameAs(other))
   }
 
   #count(key: HeldKey, change: 1 | -1): void {

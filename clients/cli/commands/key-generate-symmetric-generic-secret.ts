@@ -1,0 +1,19 @@
+import { z } from 'zod'
+import { command } from '../command.ts'
+import { presentKey } from '../present.ts'
+import { secretKeyFlags, secretKeyInput, templateOf } from './secret-key-flags.ts'
+
+export const keyGenerateSymmetricGenericSecret = command({
+  path: 'key generate-symmetric generic-secret',
+  summary: 'Generate a generic secret, for HMAC and to derive keys from',
+  options: [
+    ...secretKeyFlags,
+    { flags: '--key-length-bytes <bytes>', description: 'length of the secret in bytes, 1 to 800', required: true },
+  ],
+  input: secretKeyInput.extend({ keyLengthBytes: z.coerce.number().int().min(1).max(800) }),
+  run: async (input, { loggedIn }) => {
+    const client = await loggedIn()
+    const key = await client.keys.generateGenericSecret({ lengthBytes: input.keyLengthBytes, ...templateOf(input) })
+    return { key: presentKey(key) }
+  },
+})
