@@ -15,15 +15,15 @@ import type { AccountId } from '../../provider-schema/ids.ts'
 import { openDatabase } from '../../state/database.ts'
 import { BENCH_ACCOUNT } from './stored-clusters.ts'
 
-/** `test` of the account that has the stored clusters; `test-1` and so on of accounts that have none. */
+/** `test` of the account that has the stored clusters; `test-0` and so on of accounts that have none. */
 const MOST_KEYS = 5_000
-const KEYS = new Map(
-  Array.from({ length: MOST_KEYS + 1 }, (_, number) => {
-    const account = number === 0 ? BENCH_ACCOUNT : (String(number).padStart(12, '1') as AccountId)
-    const id = number === 0 ? 'test' : `test-${number}`
-    return [id, configuredKey(account, 'test', 'test')] as const
+const KEYS = new Map([
+  ['test', configuredKey(BENCH_ACCOUNT, 'test', 'test')],
+  ...Array.from({ length: MOST_KEYS }, (_, number) => {
+    const account = String(number).padStart(12, '1') as AccountId
+    return [`test-${number}`, configuredKey(account, 'test', 'test')] as const
   }),
-)
+])
 
 /** As in production: every read is recorded, every request logged. */
 function serve(databaseUrl: string): void {
