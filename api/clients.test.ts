@@ -1,6 +1,7 @@
 /** The unmodified clients that people use, over a real socket. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import {
@@ -11,19 +12,25 @@ import {
   CreateHsmCommand,
   DescribeClustersCommand,
   ListTagsCommand,
+  paginateDescribeBackups,
   paginateDescribeClusters,
+  paginateListTags,
   TagResourceCommand,
 } from '@aws-sdk/client-cloudhsm-v2'
-import type { ClusterId } from '../provider-schema/ids.ts'
+import type { ClusterId, HsmId } from '../provider-schema/ids.ts'
 import { ACCOUNT, OTHER_ACCOUNT, testApi, type TestApi } from './testing/api.ts'
-import { backupRow } from './testing/fixtures.ts'
+import { backupRow, setClusterState } from './testing/fixtures.ts'
 import { document, roleWith } from './testing/identities.ts'
+import { workshop } from './testing/openssl.ts'
 
 const run = promisify(execFile)
 // Before any test is declared: the runner would take a pause between two as the end of the file.
 const cli = await run('aws', ['--version'])
   .then(() => undefined)
   .catch(() => 'the AWS CLI is not installed')
+const boto3 = await run('python3', ['-c', 'import boto3'])
+  .then(() => undefined)
+  .catch(() => 'boto3 is not installed')
 let api: TestApi
 let sdk: CloudHSMV2Client
 
@@ -201,4 +208,125 @@ test('the AWS CLI takes a role, and works under the credentials it is given', { 
   assert.match(refused.stderr, /\(AccessDeniedException\).*assumed-role\/viewer\/cli is not authorized to perform/)
   const own = await aws('sts', 'get-session-token', '--duration-seconds', '900', '--query', 'Credentials.Expiration')
   assert.ok(Date.parse(JSON.parse(own.stdout) as string) > Date.now(), own.stderr)
+})
+
+/** One life of a cluster and its backups through every command; jobs do not run here, rows are put into their states. */
+test('the AWS CLI has all eighteen commands', { skip: cli ?? false, timeout: 300_000 }, async () => {
+  const made = await testApi()
+  const shop = await workshop()
+  const used = new Set<string>()
+  try {
+    const ask = async (command: string, ...args: string[]): Promise<Record<string, unknown>> => {
+      used.add(command)
+      const { code, stdout, stderr } = await aws('--endpoint-url', made.url, 'cloudhsmv2', command, ...args)
+      assert.equal(code, 0, stderr)
+      return stdout.trim() === '' ? {} : (JSON.parse(stdout) as Record<string, unknown>)
+    }
+    const csr = await shop.request('hsm')
+    await writeFile(shop.path('ca.pem'), await shop.selfSigned('ca'))
+    await writeFile(shop.path('signed.pem'), await shop.issue('hsm', 'ca'))
+
+    const created = await ask('create-cluster', '--hsm-type', 'hsm2m.medium', '--subnet-ids', SUBNET)
+    const id = (created as { Cluster: { ClusterId: ClusterId } }).Cluster.ClusterId
+    const named = ['--cluster-id', id] as const
+    await setClusterState(made, id, 'UNINITIALIZED')
+    const hsm = await ask('create-hsm', ...named, '--availability-zone', 'us-east-1a')
+    const { HsmId, EniIp } = (hsm as { Hsm: { HsmId: HsmId; EniIp: string } }).Hsm
+    await made.database.read.hsms.changeState(HsmId, { from: 'CREATE_IN_PROGRESS', to: 'ACTIVE' })
+    await made.database.read.clusters.update(id, { clusterCsr: csr })
+    const signed = [`file://${shop.path('signed.pem')}`, '--trust-anchor', `file://${shop.path('ca.pem')}`] as const
+    const initialized = await ask('initialize-cluster', ...named, '--signed-cert', ...signed)
+    assert.equal(initialized['State'], 'INITIALIZE_IN_PROGRESS')
+    await setClusterState(made, id, 'ACTIVE')
+    const retention = await ask('modify-cluster', ...named, '--backup-retention-policy', 'Type=DAYS,Value=30')
+    assert.deepEqual((retention['Cluster'] as Record<string, unknown>)['BackupRetentionPolicy'], {
+      Type: 'DAYS',
+      Value: '30',
+    })
+    await ask('tag-resource', '--resource-id', id, '--tag-list', 'Key=a,Value=1', 'Key=b,Value=2')
+    await ask('untag-resource', '--resource-id', id, '--tag-key-list', 'a')
+    assert.deepEqual(await ask('list-tags', '--resource-id', id), { TagList: [{ Key: 'b', Value: '2' }] })
+
+    const backup = await backupRow(made, id)
+    await backupRow(made, id)
+    const arn = `arn:aws:cloudhsm:us-east-1:${ACCOUNT}:backup/${backup}`
+    const paged = await ask('describe-backups', '--page-size', '1', '--no-sort-ascending')
+    assert.equal((paged['Backups'] as unknown[]).length, 2)
+    const copied = await ask('copy-backup-to-region', '--destination-region', 'eu-west-1', '--backup-id', backup)
+    assert.equal((copied['DestinationBackup'] as Record<string, unknown>)['SourceBackup'], backup)
+    const pinned = await ask('modify-backup-attributes', '--backup-id', backup, '--never-expires')
+    assert.equal((pinned['Backup'] as Record<string, unknown>)['NeverExpires'], true)
+    const Statement = {
+      Effect: 'Allow',
+      Principal: { AWS: OTHER_ACCOUNT },
+      Action: 'cloudhsm:CreateCluster',
+      Resource: arn,
+    }
+    const policy = document([Statement])
+    await ask('put-resource-policy', '--resource-arn', arn, '--policy', policy)
+    assert.deepEqual(await ask('get-resource-policy', '--resource-arn', arn), { Policy: policy })
+    await ask('delete-resource-policy', '--resource-arn', arn)
+    const deleted = await ask('delete-backup', '--backup-id', backup)
+    assert.equal((deleted['Backup'] as Record<string, unknown>)['BackupState'], 'PENDING_DELETION')
+    const restored = await ask('restore-backup', '--backup-id', backup)
+    assert.equal((restored['Backup'] as Record<string, unknown>)['BackupState'], 'READY')
+
+    assert.deepEqual(await ask('delete-hsm', ...named, '--eni-ip', EniIp), { HsmId })
+    await made.database.read.hsms.changeState(HsmId, { from: 'DELETE_IN_PROGRESS', to: 'DELETED' })
+    const leaving = await ask('delete-cluster', ...named)
+    assert.equal((leaving['Cluster'] as Record<string, unknown>)['State'], 'DELETE_IN_PROGRESS')
+    const { Clusters } = (await ask('describe-clusters', '--filters', `clusterIds=${id}`)) as { Clusters: unknown[] }
+    assert.equal(Clusters.length, 1)
+    assert.equal(used.size, 18)
+  } finally {
+    await shop.remove()
+    await made.close()
+  }
+})
+
+const BOTO3 = `
+import sys, boto3
+from botocore.exceptions import ClientError
+c = boto3.client('cloudhsmv2', endpoint_url=sys.argv[1], region_name='us-east-1', aws_access_key_id='test', aws_secret_access_key='test')
+made = c.create_cluster(HsmType='hsm2m.medium', SubnetIds=[sys.argv[2]], TagList=[{'Key': 'k', 'Value': 'v'}])['Cluster']
+assert made['CreateTimestamp'].year > 2000, made
+ids = [one['ClusterId'] for page in c.get_paginator('describe_clusters').paginate(PaginationConfig={'PageSize': 1}) for one in page['Clusters']]
+assert made['ClusterId'] in ids, ids
+tags = [tag for page in c.get_paginator('list_tags').paginate(ResourceId=made['ClusterId']) for tag in page['TagList']]
+assert tags == [{'Key': 'k', 'Value': 'v'}], tags
+list(c.get_paginator('describe_backups').paginate(PaginationConfig={'PageSize': 1}))
+try:
+    c.delete_backup(BackupId='backup-aaaaaaaaaaa')
+    raise SystemExit('not refused')
+except c.exceptions.CloudHsmResourceNotFoundException as error:
+    assert 'backup-aaaaaaaaaaa' in error.response['Error']['Message'], error
+print('all holds')
+`
+test('boto3 creates, pages and raises typed errors', { skip: boto3 ?? false }, async () => {
+  const made = await testApi()
+  try {
+    const { stdout } = await run('python3', ['-c', BOTO3, made.url, SUBNET])
+    assert.equal(stdout.trim(), 'all holds')
+  } finally {
+    await made.close()
+  }
+})
+
+test("the AWS SDK's other paginators walk all pages", async () => {
+  const [cluster] = (await sdk.send(new DescribeClustersCommand({}))).Clusters ?? []
+  const ResourceId = cluster?.ClusterId
+  const TagList = ['x', 'y', 'z'].map((Key) => ({ Key, Value: '' }))
+  await sdk.send(new TagResourceCommand({ ResourceId, TagList }))
+  const keys: (string | undefined)[] = []
+  for await (const page of paginateListTags({ client: sdk, pageSize: 1 }, { ResourceId })) {
+    assert.equal(page.TagList?.length, 1)
+    keys.push(page.TagList[0]?.Key)
+  }
+  assert.deepEqual(keys.slice(-3), ['x', 'y', 'z'])
+  const backups = [await backupRow(api, ResourceId as ClusterId), await backupRow(api, ResourceId as ClusterId)]
+  const seen: (string | undefined)[] = []
+  for await (const page of paginateDescribeBackups({ client: sdk, pageSize: 1 }, {})) {
+    seen.push(...(page.Backups ?? []).map(({ BackupId }) => BackupId))
+  }
+  assert.ok(backups.every((id) => seen.includes(id)))
 })

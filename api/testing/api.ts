@@ -12,6 +12,7 @@ import { identities } from '../identity/identities.ts'
 import { identityKey } from '../identity/identity-key.ts'
 import { Secret } from '../identity/secret.ts'
 import type { AccessKey, ApiPorts } from '../ports.ts'
+import { checkAnswer } from './check-answer.ts'
 import { signed, type ToSign } from './signer.ts'
 
 export const ACCOUNT = '000000000000' as AccountId
@@ -38,7 +39,7 @@ export interface TestApi {
   readonly url: string
   /** Log lines so far, as JSON. */
   readonly log: readonly string[]
-  /** A signed request for an operation. */
+  /** A signed request for an operation. Throws when the answer is not as published, whatever it says. */
   call(operation: string, input?: unknown, as?: Partial<ToSign>): Promise<Reply>
   /** The output of an operation that must succeed. */
   ask(operation: string, input?: unknown, as?: Partial<ToSign>): Promise<Record<string, unknown>>
@@ -107,6 +108,7 @@ export async function testApi(overrides: Partial<ApiPorts> = {}): Promise<TestAp
     const text = await response.text()
     const isJson = response.headers.get('content-type')?.includes('json')
     const parsed: unknown = isJson ? JSON.parse(text) : {}
+    checkAnswer(operation, { status: response.status, headers: response.headers, body: parsed })
     return { status: response.status, headers: response.headers, body: parsed as Record<string, unknown>, text }
   }
 

@@ -14,6 +14,8 @@ export interface Workshop {
   selfSigned(name: string, ...options: string[]): Promise<string>
   /** The certificate that `issuer` issues for the request of `name`. Options of `openssl x509 -req`. */
   issue(name: string, issuer: string, ...options: string[]): Promise<string>
+  /** Where a file of this name is, or may be written. */
+  path(file: string): string
   remove(): Promise<void>
 }
 
@@ -52,6 +54,7 @@ export async function workshop(): Promise<Workshop> {
       ])
       return readFile(at(`${name}.crt`), 'utf8')
     },
+    path: at,
     remove: () => rm(dir, { recursive: true }),
   }
 }

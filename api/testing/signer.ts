@@ -15,6 +15,8 @@ export interface ToSign {
   readonly at?: Date
   /** Headers that are sent but not signed. */
   readonly unsigned?: readonly string[]
+  /** Without a signature at all. */
+  readonly anonymous?: boolean
 }
 
 /** All headers of a signed `POST /`. */
@@ -22,6 +24,7 @@ export function signed(request: ToSign): Record<string, string> {
   const { region = 'us-east-1', service = 'cloudhsm', accessKeyId = 'test', secret = 'test', at = new Date() } = request
   const timestamp = basicFormat(at.getTime())
   const headers: Record<string, string> = { host: request.host, 'x-amz-date': timestamp, ...request.headers }
+  if (request.anonymous === true) return headers
   const signedHeaders = Object.keys(headers)
     .filter((name) => !request.unsigned?.includes(name))
     .toSorted()
