@@ -57,7 +57,7 @@ const TURN_MS = 2
 /**
  * How long replies may be held back while more requests of the same connection wait: each write costs a TLS record, a
  * system call, and as much again when the other side answers it with its next few requests. Written after every turn,
- * RSA-2048 signatures come at 0.88 of what OpenSSL computes in the same time, held back at 0.95.
+ * RSA-2048 signatures come at 0.88 of what OpenSSL computes in the same time, held back at 0.91.
  */
 const HOLD_MS = 20
 
