@@ -1,5 +1,5 @@
 /** What each HSM type holds (data-plane reference §1.3, §3.2). */
-import { HSM_TYPES, type HsmType } from '../../../provider-schema/limits.ts'
+import { HSM_TYPES, LIMITS, type HsmType } from '../../../provider-schema/limits.ts'
 import { HsmError } from '../protocol/errors.ts'
 
 export interface Capacity {
@@ -11,8 +11,8 @@ export interface Capacity {
 }
 
 export const CAPACITY = {
-  'hsm1.medium': { users: 250, keys: 3_300, asymmetricKeys: 3_300 },
-  'hsm2m.medium': { users: 1_024, keys: 16_666, asymmetricKeys: 3_333 },
+  'hsm1.medium': { users: LIMITS.usersPerCluster['hsm1.medium'], keys: 3_300, asymmetricKeys: 3_300 },
+  'hsm2m.medium': { users: LIMITS.usersPerCluster['hsm2m.medium'], keys: 16_666, asymmetricKeys: 3_333 },
 } as const satisfies Record<HsmType, Capacity>
 
 /** Capacity of a type; of one not known here, that of the newest known. */
