@@ -13,9 +13,10 @@ import type { CurveId } from '../protocol/mechanisms.ts'
 import { CURVE, curveNamed } from './curves.ts'
 import { pairMaterial } from './describe.ts'
 import { describeEc } from './describe-ec.ts'
-import { requireDigestLength } from './digest.ts'
+import { digestOf, requireDigestLength } from './digest.ts'
 import { signDigest, verifyDigest } from './ecdsa-digest.ts'
 import { fixedWidth } from './ecdsa-signature.ts'
+import { openssl } from './openssl.ts'
 import type { DigestParams, MechanismKey, PairMaterial, Signing } from './mechanism.ts'
 
 const generate = promisify(generateKeyPair)
@@ -39,9 +40,13 @@ export const ecdsa: Signing<DigestParams> = {
     const curve = curveOfKey(key)
     if (use === 'sign') requireEcdsaDigest(mode, params.hash, curve)
   },
-  sign(key, { hash, dataType }, data) {
-    if (dataType === 'digest') return signDigest(curveOfKey(key), key.object, data)
-    return fixedWidth(cryptoSign(hash, data, key.object), CURVE[curveOfKey(key)].bytes)
+  sign(key, params, data) {
+    const curve = curveOfKey(key)
+    // node:crypto signs what it hashes itself, and in OpenSSL's constant time.
+    if (params.dataType === 'raw' && !openssl()) {
+      return fixedWidth(cryptoSign(params.hash, data, key.object), CURVE[curve].bytes)
+    }
+    return signDigest(curve, key.object, digestOf(params, data))
   },
   verify(key, { hash, dataType }, data, signature) {
     if (dataType === 'raw') return cryptoVerify(hash, data, rs(key.object), signature)

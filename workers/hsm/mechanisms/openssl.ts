@@ -1,13 +1,16 @@
 /**
- * What OpenSSL can and node:crypto does not offer: signing what was hashed before it came. The functions are those of the
- * OpenSSL inside the running Node, called through `node:ffi` (experimental in Node 26; nodejs/node PR 62345 would make
- * it needless for ECDSA). The private key work is OpenSSL's, constant-time as all of it.
+ * What OpenSSL can and node:crypto does not offer: signing what was hashed before it came, and signing again and again in
+ * one context (OpenSSL's own benchmark does so; a new context costs a fifth of a P-256 signature). The functions are those
+ * of the OpenSSL inside the running Node, called through `node:ffi` (experimental in Node 26; nodejs/node PR 62345 would
+ * make it needless for ECDSA digests). The private key work is OpenSSL's, constant-time as all of it.
  *
- * Every pointer here is made, used and freed within one call, but for keys, which live as long as their KeyObject. Where
- * Node has no ffi, another OpenSSL, or the trial at the start fails, `openssl()` gives nothing and callers do without.
+ * Every pointer here is made, used and freed within one call, but for keys and the contexts that are used again, which
+ * live as long as their KeyObject. Where Node has no ffi, another OpenSSL, or the trial at the start fails, `openssl()`
+ * gives nothing and callers do without.
  */
 import { createHash, createPublicKey, generateKeyPairSync, verify, type KeyObject } from 'node:crypto'
 import { endianness } from 'node:os'
+import type { HashName } from '../protocol/mechanisms.ts'
 
 const POINTER = 'pointer'
 
@@ -24,7 +27,8 @@ const SYMBOLS = {
   EVP_PKEY_sign_init: { return: 'i32', arguments: [POINTER] },
   EVP_PKEY_sign_init_ex2: { return: 'i32', arguments: [POINTER, POINTER, POINTER] },
   EVP_PKEY_sign_message_init: { return: 'i32', arguments: [POINTER, POINTER, POINTER] },
-  EVP_PKEY_sign: { return: 'i32', arguments: [POINTER, 'buffer', 'buffer', 'buffer', 'u64'] },
+  EVP_PKEY_CTX_ctrl_str: { return: 'i32', arguments: [POINTER, 'string', 'string'] },
+  EVP_PKEY_sign: { return: 'i32', arguments: [POINTER, POINTER, POINTER, POINTER, 'u64'] },
   EVP_PKEY_verify_init: { return: 'i32', arguments: [POINTER] },
   EVP_PKEY_verify_init_ex2: { return: 'i32', arguments: [POINTER, POINTER, POINTER] },
   EVP_PKEY_verify_message_init: { return: 'i32', arguments: [POINTER, POINTER, POINTER] },
@@ -32,11 +36,16 @@ const SYMBOLS = {
   ERR_clear_error: { return: 'void', arguments: [] },
 } as const
 
-/** Schemes by OpenSSL's names; `ECDSA` takes a digest of any hash, the ML-DSAs a μ. */
-export type Scheme = 'ECDSA' | 'ED25519ph' | 'ML-DSA-44' | 'ML-DSA-65' | 'ML-DSA-87'
+/**
+ * Schemes by OpenSSL's names; `ECDSA` takes a digest of any hash, the ML-DSAs a μ. `RSA-PKCS1 …` is the signature of
+ * RFC 8017 §8.2 over a digest of that hash.
+ */
+export type Scheme = 'ECDSA' | `RSA-PKCS1 ${HashName}` | 'ED25519ph' | 'ML-DSA-44' | 'ML-DSA-65' | 'ML-DSA-87'
 
 /** Bytes that hold any of these signatures (ML-DSA-87: 4,627). */
 const MAX_SIGNATURE_BYTES = 8_192
+/** Bytes of the longest digest; μ has as many. */
+const MAX_DIGEST_BYTES = 64
 
 const NULL = 0n
 
@@ -69,30 +78,105 @@ function muParams(ffi: Functions['ffi']): MuParams {
   return { address: ffi.getRawPointer(params), memory: [params, name, one] }
 }
 
+/** Where OpenSSL reads digests and leaves signatures: one piece of memory, at addresses looked up once. */
+class Exchange {
+  readonly #memory = Buffer.alloc(8 + MAX_DIGEST_BYTES + MAX_SIGNATURE_BYTES)
+  readonly #length = new Uint32Array(this.#memory.buffer, this.#memory.byteOffset, 2)
+  /** Of the length, which is the room before a signature and its length after. */
+  readonly lengthAt: bigint
+  readonly digestAt: bigint
+  readonly signatureAt: bigint
+
+  constructor(ffi: Functions['ffi']) {
+    this.lengthAt = ffi.getRawPointer(this.#memory)
+    this.digestAt = this.lengthAt + 8n
+    this.signatureAt = this.digestAt + BigInt(MAX_DIGEST_BYTES)
+  }
+
+  put(digest: Uint8Array): void {
+    if (digest.length > MAX_DIGEST_BYTES) throw new Error(`a digest of ${digest.length} bytes`)
+    this.#memory.set(digest, 8)
+    this.#length[0] = MAX_SIGNATURE_BYTES
+    this.#length[1] = 0
+  }
+
+  signature(): Buffer {
+    const start = 8 + MAX_DIGEST_BYTES
+    return Buffer.from(this.#memory.subarray(start, start + (this.#length[0] ?? 0)))
+  }
+}
+
+/** A key that OpenSSL has read. */
+interface ReadKey {
+  readonly pkey: bigint
+  /** Contexts in which it signs again and again. */
+  readonly signing: Map<Scheme, bigint>
+}
+
 class OpenSsl {
   readonly #f: Functions
-  readonly #keys = new WeakMap<KeyObject, bigint>()
-  readonly #unused: FinalizationRegistry<bigint>
+  readonly #keys = new WeakMap<KeyObject, ReadKey>()
+  readonly #unused: FinalizationRegistry<ReadKey>
   readonly #schemes = new Map<Scheme, bigint>()
   readonly #mu: MuParams
+  readonly #exchange: Exchange
 
   constructor(functions: Functions) {
     this.#f = functions
-    this.#unused = new FinalizationRegistry((key) => functions.EVP_PKEY_free(key))
+    this.#unused = new FinalizationRegistry(({ pkey, signing }) => {
+      for (const context of signing.values()) functions.EVP_PKEY_CTX_free(context)
+      functions.EVP_PKEY_free(pkey)
+    })
     this.#mu = muParams(functions.ffi)
+    this.#exchange = new Exchange(functions.ffi)
   }
 
   /** DER for ECDSA, the bytes of the standard for the others. */
   sign(scheme: Scheme, privateKey: KeyObject, digest: Uint8Array): Buffer {
+    if (isRepeatable(scheme)) return this.#signAgain(scheme, this.#keyOf(privateKey), digest)
     return this.#within(privateKey, (context) => {
       this.#require(this.#begin('sign', scheme, context), `${scheme} cannot begin to sign`)
-      const signature = Buffer.alloc(MAX_SIGNATURE_BYTES)
-      const length = Buffer.alloc(8)
-      length.writeBigUInt64LE(BigInt(signature.length))
-      const signed = this.#f.EVP_PKEY_sign(context, signature, length, digest, BigInt(digest.length))
-      this.#require(signed, `${scheme} does not sign`)
-      return Buffer.from(signature.subarray(0, Number(length.readBigUInt64LE())))
+      return this.#signIn(context, scheme, digest)
     })
+  }
+
+  /** One context serves every signature of a key (EVP_PKEY_sign(3): "may be called more than once on the same context"). */
+  #signAgain(scheme: RepeatableScheme, { pkey, signing }: ReadKey, digest: Uint8Array): Buffer {
+    let context = signing.get(scheme)
+    if (context === undefined) {
+      context = this.#signingContext(scheme, pkey)
+      signing.set(scheme, context)
+    }
+    try {
+      return this.#signIn(context, scheme, digest)
+    } catch (error) {
+      signing.delete(scheme)
+      this.#f.EVP_PKEY_CTX_free(context)
+      this.#f.ERR_clear_error()
+      throw error
+    }
+  }
+
+  #signingContext(scheme: RepeatableScheme, pkey: bigint): bigint {
+    const f = this.#f
+    const context = this.#contextOf(pkey)
+    let ready = f.EVP_PKEY_sign_init(context)
+    if (ready === 1 && scheme !== 'ECDSA') {
+      ready = f.EVP_PKEY_CTX_ctrl_str(context, 'rsa_padding_mode', 'pkcs1')
+      if (ready === 1) ready = f.EVP_PKEY_CTX_ctrl_str(context, 'digest', scheme.slice(RSA_PKCS1.length))
+    }
+    if (ready !== 1) f.EVP_PKEY_CTX_free(context)
+    f.ERR_clear_error()
+    this.#require(ready, `${scheme} cannot begin to sign`)
+    return context
+  }
+
+  #signIn(context: bigint, scheme: Scheme, digest: Uint8Array): Buffer {
+    const { lengthAt, digestAt, signatureAt } = this.#exchange
+    this.#exchange.put(digest)
+    const signed = this.#f.EVP_PKEY_sign(context, signatureAt, lengthAt, digestAt, BigInt(digest.length))
+    this.#require(signed, `${scheme} does not sign`)
+    return this.#exchange.signature()
   }
 
   verify(scheme: Scheme, publicKey: KeyObject, digest: Uint8Array, signature: Uint8Array): boolean {
@@ -117,15 +201,20 @@ class OpenSsl {
 
   #within<Result>(key: KeyObject, work: (context: bigint) => Result): Result {
     const f = this.#f
-    const context = f.EVP_PKEY_CTX_new_from_pkey(NULL, this.#keyOf(key), NULL)
+    const context = this.#contextOf(this.#keyOf(key).pkey)
     try {
-      if (context === NULL) throw new Error('OpenSSL gives no context')
       return work(context)
     } finally {
       f.EVP_PKEY_CTX_free(context)
       // Node reads the same queue of errors.
       f.ERR_clear_error()
     }
+  }
+
+  #contextOf(pkey: bigint): bigint {
+    const context = this.#f.EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL)
+    if (context === NULL) throw new Error('OpenSSL gives no context')
+    return context
   }
 
   /** The schemes that an HSM uses stay fetched. */
@@ -139,7 +228,7 @@ class OpenSsl {
   }
 
   /** Read from DER once, kept as long as the key itself. */
-  #keyOf(key: KeyObject): bigint {
+  #keyOf(key: KeyObject): ReadKey {
     const known = this.#keys.get(key)
     if (known !== undefined) return known
     const isPrivate = key.type === 'private'
@@ -149,9 +238,10 @@ class OpenSsl {
       const read = isPrivate ? this.#f.d2i_PrivateKey_bio : this.#f.d2i_PUBKEY_bio
       const pkey = bio === NULL ? NULL : read(bio, NULL)
       if (pkey === NULL) throw new Error('OpenSSL does not read the key')
-      this.#keys.set(key, pkey)
-      this.#unused.register(key, pkey)
-      return pkey
+      const readKey: ReadKey = { pkey, signing: new Map() }
+      this.#keys.set(key, readKey)
+      this.#unused.register(key, readKey)
+      return readKey
     } finally {
       this.#f.BIO_free(bio)
       der.fill(0)
@@ -161,6 +251,13 @@ class OpenSsl {
   #require(result: number, message: string): void {
     if (result !== 1) throw new Error(message)
   }
+}
+
+const RSA_PKCS1 = 'RSA-PKCS1 '
+type RepeatableScheme = 'ECDSA' | `RSA-PKCS1 ${HashName}`
+
+function isRepeatable(scheme: Scheme): scheme is RepeatableScheme {
+  return scheme === 'ECDSA' || scheme.startsWith(RSA_PKCS1)
 }
 
 export type { OpenSsl }

@@ -14,7 +14,6 @@ import { importMaterial } from './import.ts'
 import { unwrapWithAes, wrapWithAes } from './key-wrap.ts'
 import { macStream } from './mac.ts'
 import { generateMlDsa, mlDsa } from './ml-dsa.ts'
-import { openssl } from './openssl.ts'
 import { generateRsa } from './rsa.ts'
 import { rsaDecrypt, rsaEncrypt } from './rsa-encryption.ts'
 import { generateSecret } from './secret-keys.ts'
@@ -286,10 +285,6 @@ for (const [id, name] of [
     assert.equal(await verifyDigest(name, publicKey.object, Buffer.alloc(32), zero), false)
   })
 }
-
-test('OpenSSL is reached through node:ffi in the Node that the package brings', () => {
-  assert.ok(openssl())
-})
 
 test('an external mu is the message representative of FIPS 204: it verifies as the message does', async () => {
   for (const set of ['ML-DSA-44', 'ML-DSA-65', 'ML-DSA-87'] as const) {

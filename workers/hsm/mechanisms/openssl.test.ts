@@ -1,0 +1,60 @@
+/** OpenSSL's own functions against node:crypto: the same signatures, and contexts that stand being used again. */
+import assert from 'node:assert/strict'
+import { createHash, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto'
+import { test } from 'node:test'
+import { HASHES } from '../protocol/mechanisms.ts'
+import { fixedWidth } from './ecdsa-signature.ts'
+import { openssl, type OpenSsl } from './openssl.ts'
+
+test('OpenSSL is reached through node:ffi in the Node that the package brings', () => {
+  assert.ok(openssl())
+})
+
+test('RSA PKCS#1 v1.5 signatures of every hash are byte by byte those of node:crypto, time after time', () => {
+  for (const modulusLength of [2048, 4096]) {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength })
+    for (const hash of HASHES) {
+      for (const message of ['first', 'second']) {
+        const digest = createHash(hash).update(message).digest()
+        const signature = functions().sign(`RSA-PKCS1 ${hash}`, privateKey, digest)
+        assert.deepEqual(signature, sign(hash, Buffer.from(message), privateKey))
+      }
+    }
+  }
+})
+
+test('ECDSA signatures made one after another verify, as r||s too, and no two are alike', () => {
+  for (const namedCurve of ['P-256', 'P-521']) {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve })
+    const publicKey = createPublicKey(privateKey)
+    const width = namedCurve === 'P-256' ? 32 : 66
+    const message = Buffer.from('message')
+    const digest = createHash('sha256').update(message).digest()
+    const seen = new Set<string>()
+    // One in 128 has an r or an s that is shorter than its curve.
+    for (let i = 0; i < 500; i += 1) {
+      const der = functions().sign('ECDSA', privateKey, digest)
+      const signature = fixedWidth(der, width)
+      assert.ok(verify('sha256', message, { key: publicKey, dsaEncoding: 'ieee-p1363' }, signature))
+      seen.add(der.toString('hex'))
+    }
+    assert.equal(seen.size, 500)
+  }
+})
+
+test('a key signs on after a digest that it refused', () => {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const digest = createHash('sha256').update('message').digest()
+  assert.throws(() => functions().sign('RSA-PKCS1 sha256', privateKey, digest.subarray(1)), /does not sign/)
+  assert.throws(() => functions().sign('RSA-PKCS1 sha256', privateKey, Buffer.alloc(65)), /65 bytes/)
+  const signature = functions().sign('RSA-PKCS1 sha256', privateKey, digest)
+  assert.deepEqual(signature, sign('sha256', Buffer.from('message'), privateKey))
+  // Nothing of the failure is left where node:crypto would find it.
+  assert.ok(verify('sha256', Buffer.from('message'), createPublicKey(privateKey), signature))
+})
+
+function functions(): OpenSsl {
+  const found = openssl()
+  assert.ok(found)
+  return found
+}
