@@ -5,8 +5,9 @@
 import { CAPACITY } from '../workers/hsm/policy/hsm-types.ts'
 import type { ClientOperations } from '../workers/hsm/protocol/client-operations.ts'
 import type { Connection } from '../workers/hsm/protocol/connection.ts'
-import { BACKUP_CHUNK_BYTES, type ManagementOperations } from '../workers/hsm/protocol/management-operations.ts'
+import { BACKUP_CHUNK_BYTES } from '../workers/hsm/protocol/management-operations.ts'
 import { startCluster, startHsmProcess, type HsmProcess } from '../workers/hsm/testing/process.ts'
+import { join, managing } from './support/grow.ts'
 import { benchUser, latenciesOf, leaveHsmCore, onHsmCore, PASSWORD, rateOf, whereItRuns } from './support/hsm-load.ts'
 import { median, report, type Row } from './support/report.ts'
 
@@ -104,14 +105,6 @@ async function figures(client: Connection<ClientOperations>): Promise<Figures> {
   }
 }
 
-async function managing<Result>(
-  hsm: HsmProcess,
-  work: (management: Connection<ManagementOperations>) => Promise<Result>,
-): Promise<Result> {
-  const management = await hsm.management()
-  return work(management).finally(() => management.close())
-}
-
 function backUp(hsm: HsmProcess) {
   return managing(hsm, async (management) => {
     const began = performance.now()
@@ -147,16 +140,11 @@ async function restore(bytes: Buffer, announced: { size: number; digest: string 
 }
 
 async function joined(): Promise<number> {
-  const { pki, clusterId } = cluster
-  const next = await startHsmProcess({ pki })
+  const next = await startHsmProcess({ pki: cluster.pki })
   started.push(next)
+  const took = await join(cluster, members, next)
   members.push(next)
-  const document = { clusterId, epoch: members.length, members: members.map(({ member }) => member) }
-  const membership = pki.signMembership(document)
-  for (const hsm of members) if (hsm !== next) await managing(hsm, (old) => old.call('membership', membership))
-  return managing(next, (management) =>
-    timed(() => management.call('join', { clusterId, membership }, { timeoutMs: FILL_TIMEOUT_MS })),
-  )
+  return took
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

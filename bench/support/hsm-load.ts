@@ -17,11 +17,13 @@ export const CONNECTIONS = 4
 /** Requests under way on each connection. */
 export const PIPELINED = 32
 export const PASSWORD = 'bench-secret-1'
-const CORE = '0'
+const CORE = 0
 
 const pinned = cpus().length > 1 && hasTaskset()
-/** Command that puts a program on the HSM's core. */
-export const onHsmCore: readonly string[] = pinned ? ['taskset', '-c', CORE] : []
+/** Command that puts a program on a core. */
+export const onCore = (core: number): readonly string[] => (pinned ? ['taskset', '-c', String(core)] : [])
+/** The same for the HSM's core. */
+export const onHsmCore = onCore(CORE)
 
 /** Keeps this process off the HSM's core. */
 export function leaveHsmCore(): void {

@@ -5,7 +5,7 @@
  * msgpack is used without extensions or records, so that any msgpack library reads it: maps with string keys, arrays,
  * strings, binaries, integers, floats, booleans, nil.
  */
-import { Packr, Unpackr } from 'msgpackr'
+import { Packr, RESERVE_START_SPACE, Unpackr } from 'msgpackr'
 
 /** Bytes of the largest frame that is accepted; a longer announced length closes the connection unread. */
 export const MAX_FRAME_BYTES = 4 * 1024 * 1024
@@ -20,11 +20,10 @@ export class FrameError extends Error {}
 
 /** The bytes of one frame. Throws FrameError when the message is larger than a frame may be. */
 export function encodeFrame(message: unknown): Buffer {
-  const body = packr.pack(message)
-  if (body.length > MAX_FRAME_BYTES) throw new FrameError(`a frame of ${body.length} bytes exceeds ${MAX_FRAME_BYTES}`)
-  const frame = Buffer.allocUnsafe(LENGTH_BYTES + body.length)
-  frame.writeUInt32BE(body.length, 0)
-  body.copy(frame, LENGTH_BYTES)
+  const frame = packr.encode(message, RESERVE_START_SPACE | LENGTH_BYTES)
+  const length = frame.length - LENGTH_BYTES
+  if (length > MAX_FRAME_BYTES) throw new FrameError(`a frame of ${length} bytes exceeds ${MAX_FRAME_BYTES}`)
+  frame.writeUInt32BE(length, 0)
   return frame
 }
 
@@ -32,6 +31,8 @@ export function encodeFrame(message: unknown): Buffer {
 export class FrameDecoder {
   #chunks: Buffer[] = []
   #buffered = 0
+  /** Bytes until something can be read: a length, or the whole frame of a length that is known. */
+  #needed = LENGTH_BYTES
   readonly #maxBytes: number
 
   constructor(maxBytes = MAX_FRAME_BYTES) {
@@ -47,32 +48,24 @@ export class FrameDecoder {
   push(chunk: Buffer): unknown[] {
     this.#chunks.push(chunk)
     this.#buffered += chunk.length
+    if (this.#buffered < this.#needed) return []
+    const bytes = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks, this.#buffered)
     const messages: unknown[] = []
-    for (let length = this.#announced(); length !== undefined; length = this.#announced()) {
+    let at = 0
+    this.#needed = LENGTH_BYTES
+    while (bytes.length - at >= this.#needed) {
+      const start = at + LENGTH_BYTES
+      const length = bytes.readUInt32BE(at)
       if (length > this.#maxBytes) throw new FrameError(`a frame of ${length} bytes exceeds ${this.#maxBytes}`)
-      if (this.#buffered < LENGTH_BYTES + length) break
-      messages.push(decodeBody(this.#take(LENGTH_BYTES + length).subarray(LENGTH_BYTES)))
+      this.#needed = LENGTH_BYTES + length
+      if (bytes.length - at < this.#needed) break
+      messages.push(decodeBody(bytes.subarray(start, start + length)))
+      at += this.#needed
+      this.#needed = LENGTH_BYTES
     }
+    this.#buffered = bytes.length - at
+    this.#chunks = this.#buffered > 0 ? [bytes.subarray(at)] : []
     return messages
-  }
-
-  #announced(): number | undefined {
-    if (this.#buffered < LENGTH_BYTES) return undefined
-    const first = this.#chunks[0]
-    if (first !== undefined && first.length >= LENGTH_BYTES) return first.readUInt32BE(0)
-    this.#chunks = [Buffer.concat(this.#chunks)]
-    return this.#chunks[0]?.readUInt32BE(0)
-  }
-
-  #take(bytes: number): Buffer {
-    let first = this.#chunks[0] ?? Buffer.alloc(0)
-    if (first.length < bytes) first = Buffer.concat(this.#chunks)
-    else this.#chunks.shift()
-    const rest = first.subarray(bytes)
-    if (first.length === this.#buffered) this.#chunks = rest.length > 0 ? [rest] : []
-    else if (rest.length > 0) this.#chunks.unshift(rest)
-    this.#buffered -= bytes
-    return first.subarray(0, bytes)
   }
 }
 
