@@ -9,10 +9,15 @@ import { numberAt } from './store-pages.ts'
 import { requireStructure, type State } from './store-structure.ts'
 
 const MAGIC = 0xbeefc0de
+/** LMDB: MDB_DATA_VERSION, P_META. */
+const VERSION = 2
+const META = 8
 /** Byte offsets in a meta page, behind lmdb-js's page header of 24 bytes. LMDB: MDB_meta. */
 const AT = {
   pageNumber: 0,
+  pageFlags: 18,
   magic: 24,
+  version: 28,
   pageSize: 48,
   free: { flags: 52, depth: 54, root: 88 },
   main: { flags: 100, depth: 102, root: 136 },
@@ -21,8 +26,11 @@ const AT = {
   end: 160,
 } as const
 const PAGE_SIZES = { least: 512, most: 65_536 } as const
-/** What kind of tree it is: that of free pages has numbers as keys (MDB_INTEGERKEY). Other flags are no part of it. */
-const KIND = { mask: 0x7f, free: 8, main: 0 } as const
+/**
+ * What kind of tree it is: that of free pages has numbers as keys (MDB_INTEGERKEY), and neither is encrypted (MDB_ENCRYPT).
+ * The other flags do not matter.
+ */
+const KIND = { mask: 0x207f, free: 8, main: 0 } as const
 
 /** Throws VaultDamaged when there is a file and it is not as LMDB leaves it. */
 export async function requireDatabase(path: string): Promise<void> {
@@ -65,10 +73,13 @@ async function newestState(file: FileHandle, bytes: number): Promise<State> {
   const isNew = even === 0n && odd === 0n
   const inTurn = even % 2n === 0n && odd % 2n === 1n && (even - odd === 1n || odd - even === 1n)
   if (!isNew && !inTurn) throw new VaultDamaged('the numbers of its last two changes do not follow each other')
-  const newest = odd > even ? second : first
-  if ((newest.free.flags & KIND.mask) !== KIND.free || (newest.main.flags & KIND.mask) !== KIND.main) {
-    throw new VaultDamaged('its head tells of a database of another kind')
+  for (const { pageFlags, version, free, main } of [first, second]) {
+    const isOurs = pageFlags === META && version === VERSION
+    if (!isOurs || (free.flags & KIND.mask) !== KIND.free || (main.flags & KIND.mask) !== KIND.main) {
+      throw new VaultDamaged('a page at its head tells of a database of another kind')
+    }
   }
+  const newest = odd > even ? second : first
   return { ...newest, filePages: Math.floor(bytes / pageSize) }
 }
 
@@ -83,7 +94,9 @@ async function metaAt(file: FileHandle, position: number) {
   })
   return {
     pageNumber: page.readBigUInt64LE(AT.pageNumber),
+    pageFlags: page.readUInt16LE(AT.pageFlags),
     magic: page.readUInt32LE(AT.magic),
+    version: page.readUInt32LE(AT.version),
     pageSize: page.readUInt32LE(AT.pageSize),
     free: treeAt(AT.free),
     main: treeAt(AT.main),
