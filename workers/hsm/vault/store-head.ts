@@ -1,7 +1,7 @@
 /**
  * The head of an LMDB file, looked at before LMDB does. It has two meta pages, written in turn; whichever has the higher
  * transaction number counts. LMDB crashes on a file that is none of its own, and takes an older state for the newest when a
- * transaction number is damaged: nothing in the older state would tell.
+ * transaction number is damaged: nothing in the older state would tell. From the head on all else is looked at.
  */
 import { open, type FileHandle } from 'node:fs/promises'
 import { HOW_TO_RECOVER, VaultDamaged } from './seal.ts'

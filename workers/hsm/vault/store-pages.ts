@@ -52,14 +52,15 @@ export class StorePages {
       throw new VaultDamaged(`page ${number} begins a value that is longer than its pages`)
     }
     this.take(number, pages)
-    if (number + pages > this.extent.filePages) throw new VaultDamaged(`page ${number} begins a value that is cut short`)
+    if (number + pages > this.extent.filePages)
+      throw new VaultDamaged(`page ${number} begins a value that is cut short`)
     return () => this.#read(number, HEADER_BYTES + bytes).subarray(HEADER_BYTES)
   }
 
-  /** Says what pages are for. */
+  /** To be called for all pages that something consists of, and for those that are free. */
   take(first: number, pages: number): void {
     if (first < 2 || pages < 1 || first + pages - 1 > this.extent.lastPage) {
-      throw new VaultDamaged(`page ${first} is spoken of, which is not one of its pages`)
+      throw new VaultDamaged(`it refers to page ${first}, which it does not have`)
     }
     this.#taken.push({ first, pages })
   }
@@ -80,9 +81,9 @@ export class StorePages {
 
   #requireHeader(page: Buffer, number: number, kind: number): void {
     if (numberAt(page, AT.number) !== number || page.readUInt16LE(AT.flags) !== kind) {
-      throw new VaultDamaged(`page ${number} is not what it should be`)
+      throw new VaultDamaged(`page ${number} is not the one that belongs there`)
     }
-    // LMDB would take a page of a transaction to come for one of its own that it may write to where it lies.
+    // LMDB writes to a page of a transaction to come where it lies in the file's map, which ends the process.
     if (page.readBigUInt64LE(AT.transaction) > this.extent.transaction) {
       throw new VaultDamaged(`page ${number} is newer than its newest change`)
     }
@@ -90,7 +91,7 @@ export class StorePages {
 
   #read(number: number, bytes: number): Buffer {
     const { filePages, pageSize } = this.extent
-    if (number >= filePages) throw new VaultDamaged(`page ${number} is spoken of, which it does not have`)
+    if (number >= filePages) throw new VaultDamaged(`it refers to page ${number}, which it does not have`)
     const content = Buffer.allocUnsafe(bytes)
     if (readSync(this.#file, content, 0, bytes, number * pageSize) < bytes) {
       throw new VaultDamaged(`page ${number} is cut short`)

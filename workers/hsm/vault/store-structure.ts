@@ -1,6 +1,7 @@
 /**
- * All that LMDB trusts in its file, looked at before it does: a broken page ends the process that reads it, or, with a page
- * of the list of free ones, the process of some later write. What entries hold is not looked at: their seals tell.
+ * All that LMDB trusts in its file, looked at before it does: a broken page ends the process that reads it, or, in the list
+ * of free pages, the process of some later write. What entries hold is not looked at: their seals tell. It takes some 60 to
+ * 120 ms of processor time for the 19 to 70 MB of a full HSM (16,666 keys), a fifth of what opening its store takes in all.
  */
 import { VaultDamaged } from './seal.ts'
 import { StorePages, type Extent } from './store-pages.ts'
@@ -10,7 +11,7 @@ const WORD_BYTES = 8
 
 /** What a page at the head says of the state it stands for. */
 export interface State extends Extent {
-  /** Per transaction the pages it freed that are not in use again. */
+  /** By transaction the pages it freed that are not in use again. */
   readonly free: Tree
   readonly main: Tree
 }
