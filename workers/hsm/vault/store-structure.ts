@@ -19,7 +19,7 @@ export interface State extends Extent {
 /** Throws VaultDamaged when the file, open for reading as `file`, is not as LMDB leaves it. */
 export function requireStructure(file: number, state: State): void {
   const pages = new StorePages(file, state)
-  walkTree(pages, state.main, { name: 'entries', compare: Buffer.compare })
+  walkTree(pages, state.main, { name: 'entries', compare: (one, other) => Buffer.compare(one, other) })
   walkTree(pages, state.free, {
     name: 'free pages',
     compare: byTransaction,
