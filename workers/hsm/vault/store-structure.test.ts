@@ -107,7 +107,12 @@ const damages: readonly (readonly [string, (file: File) => void, RegExp])[] = [
   [
     'a key of free pages that is none',
     (f) => f.bytes.writeUInt16LE(10, f.node(f.freeRoot, 0) + 6),
-    /page \d+ is broken|key of another kind/,
+    /page \d+ is broken|list of free pages is broken/,
+  ],
+  [
+    'free pages of a transaction to come',
+    (f) => f.bytes.writeUInt8(200, f.freeList() - 1),
+    /list of free pages is broken|key out of order/,
   ],
   ['a tree deeper than it is', (f) => f.bytes.writeUInt16LE(3, f.head + 102), /page \d+ is not the one/],
   ['a tree of no depth', (f) => f.bytes.writeUInt16LE(0, f.head + 102), /tree of entries has no depth/],

@@ -23,7 +23,11 @@ export function requireStructure(file: number, state: State): void {
   walkTree(pages, state.free, {
     name: 'free pages',
     compare: byTransaction,
-    entry: (_, value) => takeFree(pages, value()),
+    entry: (key, value) => {
+      const transaction = transactionOf(key)
+      if (transaction < 1n || transaction > state.transaction) throw brokenList()
+      takeFree(pages, value())
+    },
   })
   pages.requireOnce()
 }
@@ -33,7 +37,7 @@ function byTransaction(one: Buffer, other: Buffer): number {
 }
 
 function transactionOf(key: Buffer): bigint {
-  if (key.length !== WORD_BYTES) throw new VaultDamaged('its list of free pages has a key of another kind')
+  if (key.length !== WORD_BYTES) throw brokenList()
   return key.readBigUInt64LE()
 }
 
@@ -42,16 +46,19 @@ function transactionOf(key: Buffer): bigint {
  * or 0, which is room. lmdb-js: mdb_midl_xmerge.
  */
 function takeFree(pages: StorePages, list: Buffer): void {
-  const broken = new VaultDamaged('its list of free pages is broken')
   const words = list.length / WORD_BYTES - 1
-  if (!Number.isInteger(words) || words < 0 || list.readBigUInt64LE() > BigInt(words)) throw broken
+  if (!Number.isInteger(words) || words < 0 || list.readBigUInt64LE() > BigInt(words)) throw brokenList()
   const end = (Number(list.readBigUInt64LE()) + 1) * WORD_BYTES
   for (let at = WORD_BYTES; at < end; at += WORD_BYTES) {
     const word = Number(list.readBigInt64LE(at))
     if (word > 0) pages.take(word, 1)
     if (word >= 0) continue
     at += WORD_BYTES
-    if (at >= end) throw broken
+    if (at >= end) throw brokenList()
     pages.take(Number(list.readBigInt64LE(at)), -word)
   }
+}
+
+function brokenList(): VaultDamaged {
+  return new VaultDamaged('its list of free pages is broken')
 }

@@ -91,32 +91,37 @@ function nodesOf(page: Buffer, number: number, kind: typeof BRANCH | typeof LEAF
   const upper = page.readUInt16LE(PAGE.upper)
   const count = lower / 2
   const room = page.length - HEADER_BYTES
-  const broken = new VaultDamaged(`page ${number} is broken`)
-  if (!Number.isInteger(count) || lower > upper || upper > room || count < (kind === BRANCH ? 2 : 1)) throw broken
+  if (!Number.isInteger(count) || lower > upper || upper > room || count < (kind === BRANCH ? 2 : 1))
+    throw broken(number)
   const most = (Math.floor(room / 2) & ~1) - 2
   const nodes: Node[] = []
   const lengths = new Map<number, number>()
   for (let i = 0; i < count; i++) {
     const offset = page.readUInt16LE(HEADER_BYTES + 2 * i)
     const at = HEADER_BYTES + offset
-    if (offset < upper || at + NODE.key > page.length) throw broken
+    if (offset < upper || at + NODE.key > page.length) throw broken(number)
     const keyBytes = page.readUInt16LE(at + NODE.keyBytes)
-    const length = NODE.key + keyBytes + (kind === LEAF ? valueBytesIn(page, at, broken) : 0)
+    const length = NODE.key + keyBytes + (kind === LEAF ? valueBytesIn(page, at, number) : 0)
     const mayBeEmpty = kind === BRANCH && i === 0
-    if ((keyBytes === 0 && !mayBeEmpty) || keyBytes > most - NODE.key - DATABASE_BYTES || length > most) throw broken
+    if ((keyBytes === 0 && !mayBeEmpty) || keyBytes > most - NODE.key - DATABASE_BYTES || length > most)
+      throw broken(number)
     lengths.set(offset, length + (length % 2))
     nodes.push({ at, key: page.subarray(at + NODE.key, at + NODE.key + keyBytes) })
   }
   let next = upper
   for (let i = 0; i < count; i++) next += lengths.get(next) ?? page.length
-  if (next !== room) throw broken
+  if (next !== room) throw broken(number)
   return nodes
 }
 
 /** Bytes of a leaf's node behind its key. */
-function valueBytesIn(page: Buffer, at: number, broken: VaultDamaged): number {
+function valueBytesIn(page: Buffer, at: number, number: number): number {
   const flags = page.readUInt16LE(at + NODE.flags)
   if (flags === ELSEWHERE) return ELSEWHERE_BYTES
-  if (flags !== 0) throw broken
+  if (flags !== 0) throw broken(number)
   return page.readUInt32LE(at + NODE.valueBytes)
+}
+
+function broken(number: number): VaultDamaged {
+  return new VaultDamaged(`page ${number} is broken`)
 }

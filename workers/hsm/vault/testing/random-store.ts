@@ -9,7 +9,10 @@ import { openSealedStore } from '../sealed-store.ts'
 export const PAGE = 4096
 const HEADER = 24
 const META_END = 168
-const [BRANCH, LEAF, OVERFLOW] = [1, 2, 4]
+const BRANCH = 1
+const ELSEWHERE = 1
+/** Bytes of a key of the tree of free pages. No entry of a random store has a name of that length. */
+const LIST_KEY = 8
 
 /**
  * A new directory with a store, and beside it in `expected.json` the byte each path's value consists of, `null` for what was
@@ -47,34 +50,40 @@ export async function randomStore(seed: number): Promise<string> {
   return directory
 }
 
-/** Offsets of all bytes that are no sealed value, besides what lies in pages that are not in use. */
+/** Offsets of all bytes in use that are no sealed value, and one of each page that is not in use. */
 export function structureOf(file: Buffer): number[] {
   const offsets = new Set<number>()
   const add = (from: number, bytes: number) => {
     for (let at = from; at < from + bytes; at++) offsets.add(at)
   }
-  add(0, META_END)
-  add(PAGE, META_END)
-  for (let start = 2 * PAGE; start < file.length; start += PAGE) {
-    const flags = file.readUInt16LE(start + 18)
-    const isBegin = file.readUInt32LE(start) === start / PAGE
-    if (isBegin && (flags === BRANCH || flags === LEAF)) addTreePage(file, start, flags, add)
-    // Behind the header of a list of free pages come words, and where nothing is in use a byte will do.
-    else add(start, isBegin && flags === OVERFLOW ? HEADER + 64 : 1)
-  }
+  for (let page = 0; page < file.length; page += PAGE) add(page, page < 2 * PAGE ? META_END : 1)
+  const head = file.readUInt32LE(152) > file.readUInt32LE(PAGE + 152) ? 0 : PAGE
+  for (const root of [head + 88, head + 136]) addTree(file, file.readUInt32LE(root), add)
   return [...offsets]
 }
 
-function addTreePage(file: Buffer, start: number, flags: number, add: (from: number, bytes: number) => void): void {
-  const count = file.readUInt16LE(start + 20) / 2
-  add(start, HEADER + 2 * count)
+type Add = (from: number, bytes: number) => void
+
+function addTree(file: Buffer, number: number, add: Add): void {
+  const page = number * PAGE
+  const count = file.readUInt16LE(page + 20) / 2
+  add(page, HEADER + 2 * count)
   for (let i = 0; i < count; i++) {
-    const node = start + HEADER + file.readUInt16LE(start + HEADER + 2 * i)
+    const node = page + HEADER + file.readUInt16LE(page + HEADER + 2 * i)
     const keyBytes = file.readUInt16LE(node + 6)
-    const isList = keyBytes === 8
-    const isElsewhere = file.readUInt16LE(node + 4) === 1
     add(node, 8 + keyBytes)
-    if (flags === LEAF && isElsewhere) add(node + 8 + keyBytes, 24)
-    else if (flags === LEAF && isList) add(node + 8 + keyBytes, file.readUInt16LE(node))
+    if (file.readUInt16LE(page + 18) === BRANCH) addTree(file, file.readUInt32LE(node), add)
+    else addValue(file, node, keyBytes, add)
+  }
+}
+
+function addValue(file: Buffer, node: number, keyBytes: number, add: Add): void {
+  const value = node + 8 + keyBytes
+  const isList = keyBytes === LIST_KEY
+  const bytes = file.readUInt32LE(node)
+  if (file.readUInt16LE(node + 4) !== ELSEWHERE) add(value, isList ? bytes : 0)
+  else {
+    add(value, 24)
+    add(file.readUInt32LE(value) * PAGE, HEADER + (isList ? bytes : 0))
   }
 }
