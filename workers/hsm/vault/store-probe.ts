@@ -1,7 +1,7 @@
 /**
- * LMDB trusts its file: a broken page can end the process that reads it, or that writes to it. So that an HSM with a broken
- * store says so instead of dying without a word, again and again, a store that is open has a mark beside it; whoever finds
- * one left behind first has another process read and write all of the store.
+ * LMDB trusts its file: what store-structure.ts does not foresee can end the process that reads it, or that writes to it. So
+ * that an HSM with a broken store says so instead of dying without a word, again and again, a store that is open has a mark
+ * beside it; whoever finds one left behind first has another process read and write all of the store.
  *
  * Run as a program (`store-probe.ts <store>`) it is that other process.
  */

@@ -1,42 +1,43 @@
 /**
- * A program: flips bits of a store file one case after another, opens the store, and says what came of it. A case may end
- * the process, as LMDB does on a broken page; whoever runs it then runs it again from that case on.
+ * A program: flips bits of a store file one case after another, opens the store, and says what came of it. Should a case end
+ * the process, as LMDB does on a broken page, the cases after it are not tried.
  *
- *   flip-and-open.ts <directory with a good store> <index of the first case> <again|anew> <case …>
+ *   flip-and-open.ts <directory with a good store>
  *
- * A case is `<byte offset>.<bit>`. For each a line: `<index> <what>`.
+ * A case is `<byte offset>.<bit>`, a line of the input. For each a line: `<case> <what>`.
  */
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import type { RecordStore } from '../record-store.ts'
 import { sealKeyOf } from '../seal.ts'
 import { openSealedStore } from '../sealed-store.ts'
 
-const [, , good = '', first = '0', how, ...cases] = process.argv
+const [, , good = ''] = process.argv
 const expected = JSON.parse(await readFile(join(good, 'expected.json'), 'utf8')) as Record<string, number | null>
+const content = await readFile(join(good, 'store', 'data.mdb'))
 const open = async (directory: string) =>
   openSealedStore({ directory, sealKey: await sealKeyOf(directory), hsmId: 'hsm-a' })
 
-for (let index = Number(first); index < cases.length; index++) {
-  const directory = join(good, `flipped-${index}`)
-  if (index > Number(first) || how !== 'again') await flip(directory, cases[index] ?? '')
-  process.stdout.write(`${index} ${await outcome(directory)}\n`)
+const directory = join(good, 'flipped')
+for (const which of (await text(process.stdin)).split('\n')) {
+  await flip(which)
+  process.stdout.write(`${which} ${await outcome()}\n`)
   await rm(directory, { recursive: true })
 }
 process.exit(0)
 
-async function flip(directory: string, which: string): Promise<void> {
+async function flip(which: string): Promise<void> {
   const [offset = 0, bit = 0] = which.split('.').map(Number)
   await mkdir(join(directory, 'store'), { recursive: true })
-  await copyFile(join(good, 'seal.key'), join(directory, 'seal.key'))
-  await copyFile(join(good, 'store', 'newest'), join(directory, 'store', 'newest'))
-  const content = await readFile(join(good, 'store', 'data.mdb'))
-  content.writeUInt8(content.readUInt8(offset) ^ (1 << bit), offset)
-  await writeFile(join(directory, 'store', 'data.mdb'), content)
+  for (const file of ['seal.key', 'store/newest']) await copyFile(join(good, file), join(directory, file))
+  const flipped = Buffer.from(content)
+  flipped.writeUInt8(flipped.readUInt8(offset) ^ (1 << bit), offset)
+  await writeFile(join(directory, 'store', 'data.mdb'), flipped)
 }
 
 /** `whole`: everything is there and can be changed, after another start too. `refused: …`. `WRONG: …` must not be. */
-async function outcome(directory: string): Promise<string> {
+async function outcome(): Promise<string> {
   let store: RecordStore | undefined
   try {
     for (const again of [false, true]) {
@@ -46,7 +47,7 @@ async function outcome(directory: string): Promise<string> {
         if ((byte === null) !== (value === undefined)) return `WRONG: ${path} is ${value ? 'back' : 'gone'}`
         if (byte !== null && value?.some((each) => each !== byte)) return `WRONG: ${path} is altered`
       }
-      if (!again) for (let i = 0; i < 4; i++) await store.write([{ path: `more/${i}`, value: Buffer.alloc(5_000) }])
+      if (!again) await change(store)
       await store.close()
       store = undefined
     }
@@ -55,5 +56,13 @@ async function outcome(directory: string): Promise<string> {
     return `refused: ${error instanceof Error ? error.message : String(error)}`.replaceAll('\n', ' ')
   } finally {
     await store?.close()
+  }
+}
+
+/** Takes pages from the list of free ones, singly and several in a row, and gives some back. */
+async function change(store: RecordStore): Promise<void> {
+  for (const bytes of [5_000, 300]) {
+    for (const i of [0, 1]) await store.write([{ path: `more/${i}`, value: Buffer.alloc(bytes) }])
+    await store.write([{ path: 'more/0', value: undefined }])
   }
 }
