@@ -58,19 +58,22 @@ export function sealFor(sealKey: Uint8Array, purpose: string): Seal {
       return Buffer.concat([nonce, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
     },
     open(name, sealed) {
-      if (sealed.length < NONCE_BYTES + TAG_BYTES) throw new VaultDamaged(`${name} is cut short`)
+      if (sealed.length < NONCE_BYTES + TAG_BYTES) throw new VaultDamaged(`${printable(name)} is cut short`)
       const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, NONCE_BYTES))
       decipher.setAAD(Buffer.from(name)).setAuthTag(sealed.subarray(sealed.length - TAG_BYTES))
       try {
         const body = sealed.subarray(NONCE_BYTES, sealed.length - TAG_BYTES)
         return Buffer.concat([decipher.update(body), decipher.final()])
       } catch (cause) {
-        throw new VaultDamaged(`${name} fails its seal`, { cause })
+        throw new VaultDamaged(`${printable(name)} fails its seal`, { cause })
       }
     },
     fingerprint: (name, content) => createHmac('sha256', fingerprintKey).update(`${name}\0`).update(content).digest(),
   }
 }
+
+/** A name read from a file may itself be what is damaged: it goes into messages and logs. */
+const printable = (name: string) => name.replace(/[^\x20-\x7e]/g, '?').slice(0, 200)
 
 function derive(secret: Uint8Array, info: string): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), info, KEY_BYTES))
