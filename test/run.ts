@@ -9,6 +9,7 @@ import { run } from 'node:test'
 import { type TestEvent } from 'node:test/reporters'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
+import { NODE_FLAGS } from '../infra/node/flags.ts'
 import { keepPostgres, TEST_POSTGRES } from './support/database.ts'
 
 type Result = Extract<TestEvent, { type: 'test:pass' | 'test:fail' }>['data']
@@ -25,6 +26,8 @@ const files = (
 ).toSorted()
 
 setUp()
+// As in production: code that was compiled once is kept.
+process.env['NODE_COMPILE_CACHE'] ??= resolve(ROOT, 'node_modules/.cache/node-compile')
 if (process.env['STRONGROOM_TEST_DATABASE_URL'] === undefined) process.env[TEST_POSTGRES] = await keepPostgres()
 
 const count = { passed: 0, failed: 0, skipped: 0 }
@@ -32,7 +35,8 @@ const failures: Result[] = []
 const skipped: Result[] = []
 const began = performance.now()
 
-for await (const event of run({ files, concurrency: FILES_AT_ONCE, cwd: ROOT }) as AsyncIterable<TestEvent>) {
+const events = run({ files, concurrency: FILES_AT_ONCE, cwd: ROOT, execArgv: [...NODE_FLAGS] })
+for await (const event of events as AsyncIterable<TestEvent>) {
   if (event.type === 'test:pass' || event.type === 'test:fail') take(event.data, event.type === 'test:fail')
   else if (event.type === 'test:summary' && event.data.file !== undefined) {
     const { file, success, counts, duration_ms: ms } = event.data

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import type { Configuration } from '../configuration/configuration.ts'
+import { NODE_FLAGS } from '../node/flags.ts'
 import { PLACES } from '../places.ts'
 import { Trouble } from '../trouble.ts'
 import { welcome } from './welcome.ts'
@@ -26,7 +27,7 @@ export async function upDetached(configuration: Configuration): Promise<void> {
   const consoleFile = join(logs, 'console.log')
   const output = await open(consoleFile, 'w', 0o600)
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(AWS_|PG|STRONGROOM_)/.test(name)))
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, MAIN], {
     env,
     detached: true,
     stdio: ['ignore', output.fd, output.fd, 'ipc'],

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { HSM_FILES } from '../../workers/hsm/config.ts'
+import { NODE_FLAGS } from '../node/flags.ts'
 import { commandLine, isAlive } from '../processes/identity.ts'
 
 const MAIN = fileURLToPath(new URL('../../workers/hsm/main.ts', import.meta.url))
@@ -19,11 +20,7 @@ const MAIN = fileURLToPath(new URL('../../workers/hsm/main.ts', import.meta.url)
 const INHERITED = ['PATH', 'HOME', 'LANG', 'TZ', 'NODE_COMPILE_CACHE']
 
 /** Small heaps to begin with: an idle HSM is to stay below 90 MiB. */
-const NODE_FLAGS = [
-  '--disable-warning=ExperimentalWarning',
-  '--max-semi-space-size=2',
-  '--no-network-family-autoselection',
-]
+const HSM_FLAGS = [...NODE_FLAGS, '--max-semi-space-size=2', '--no-network-family-autoselection']
 
 const runningFile = z.object({ pid: z.number().int().positive() })
 
@@ -51,7 +48,7 @@ export async function startProcess(directory: string): Promise<{ pid: number; en
   await rm(join(directory, HSM_FILES.running), { force: true })
   const log = await open(join(directory, HSM_FILES.log), 'a', 0o600)
   try {
-    const child = spawn(process.execPath, [...NODE_FLAGS, MAIN, '--dir', directory], {
+    const child = spawn(process.execPath, [...HSM_FLAGS, MAIN, '--dir', directory], {
       detached: true,
       cwd: directory,
       env: Object.fromEntries(INHERITED.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : []))),

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
+import { NODE_FLAGS } from '../node/flags.ts'
 import { fromRegion, type ToRegion } from '../region/messages.ts'
 import type { Peers, RegionSettings } from '../region/settings.ts'
 import { Trouble } from '../trouble.ts'
@@ -95,7 +96,7 @@ export function keepRegion(options: RegionProcessOptions): RegionProcess {
 
 function startProcess(): ChildProcess {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !WITHHELD.test(name)))
-  return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', MAIN], {
+  return spawn(process.execPath, [...NODE_FLAGS, MAIN], {
     env,
     // In a session of its own: Ctrl-C on the terminal reaches the launcher, which stops it in order.
     detached: true,

@@ -12,7 +12,7 @@ import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/pro
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { syncDirectory, writeDurably } from '../files/durable.ts'
+import { syncDirectory, syncTree, writeDurably } from '../files/durable.ts'
 import { Trouble, codeOf, textOf } from '../trouble.ts'
 import { findBinaries, type Binaries } from './binaries.ts'
 import { giveTo, HERE, unprivileged, type Unprivileged } from './unprivileged.ts'
@@ -65,8 +65,11 @@ async function initialise(place: DataDirectory & { readonly dir: string }): Prom
     await giveTo(place.runAs.user, making)
     await giveTo(place.runAs.user, passwordFile)
   }
+  // initdb syncs its thousand files one after another: 0.7 to 1.8 s on a busy disk, 0.3 s when several are synced at once.
+  // But on macOS Node's sync has the disk itself empty its cache each time, and another user's files may not be ours to open.
+  const weSync = process.platform === 'linux' && !place.runAs.user
   try {
-    const [program, ...args] = [
+    const [program = '', ...args] = [
       ...place.runAs.prefix,
       place.binaries.initdb,
       `--pgdata=${making}`,
@@ -78,8 +81,10 @@ async function initialise(place: DataDirectory & { readonly dir: string }): Prom
       '--builtin-locale=C.UTF-8',
       '--locale=C',
       '--no-instructions',
+      ...(weSync ? ['--no-sync'] : []),
     ]
     await promisify(execFile)(program, args, { ...place.runAs.user, env: cleanEnvironment() })
+    if (weSync) await syncTree(making)
   } catch (error) {
     const said = typeof error === 'object' && error !== null && 'stderr' in error ? String(error.stderr).trim() : ''
     throw new Trouble(`initdb failed: ${said || textOf(error)}`, {
