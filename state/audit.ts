@@ -16,6 +16,9 @@ export const auditIn = (db: Sql) => ({
   },
 })
 
+/** Postgres's text of an array of ids; nothing in them needs quoting. */
+export const idArray = (ids: readonly string[]) => `{${ids.join(',')}}`
+
 /** Columns as arrays, so that the statement is the same for any number of rows, and planned once. */
 const APPEND_ALL = `
   insert into audit (at, request_id, account, principal, operation, resource, resources, source_ip, error_code, event)
@@ -37,8 +40,7 @@ export async function appendAll(pool: Pool, entries: readonly AuditEntry[]): Pro
       column((entry) => entry.principal),
       column((entry) => entry.operation),
       column((entry) => entry.resource ?? null),
-      // Ids only: nothing in them needs quoting in an array's text.
-      column((entry) => `{${(entry.resources ?? []).join(',')}}`),
+      column((entry) => idArray(entry.resources ?? [])),
       column((entry) => entry.sourceIp ?? null),
       column((entry) => entry.errorCode ?? null),
       column((entry) => entry.event),
