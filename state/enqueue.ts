@@ -24,11 +24,11 @@ export const enqueueIn =
     { delayMs = 0 }: { delayMs?: number } = {},
   ): Promise<void> => {
     await db.execute(sql`
-      select graphile_worker.add_job(
+      select enqueue_job(
         ${job.name},
-        payload => ${payloadOf(job, payload, origin)}::json,
-        job_key => ${job.key(payload)},
-        max_attempts => ${MAX_ATTEMPTS},
-        run_at => now() + make_interval(secs => ${delayMs / 1000})
+        ${payloadOf(job, payload, origin)}::json,
+        ${job.key(payload)},
+        ${MAX_ATTEMPTS},
+        now() + make_interval(secs => ${delayMs / 1000})
       )`)
   }

@@ -47,9 +47,7 @@ export const INSERT_CLUSTER = `
     insert into subnets (id, account, availability_zone, vpc_id)
     select id, $1, zone, $11 from room, unnest($18::text[], $19::text[]) as new (id, zone) where found),
   queued as (
-    select graphile_worker.add_jobs(array[row(
-      $20, $21::json, null, null, ${MAX_ATTEMPTS}, $22, null, null)::graphile_worker.job_spec]) as job
-    from room where found),
+    select enqueue_job($20, $21::json, $22, ${MAX_ATTEMPTS}, now()) as job from room where found),
   told as (
     insert into audit (account, at, request_id, principal, operation, resource, resources, source_ip, event)
     select $1, $23::timestamptz, $24, $25, $26, $27, $28::text[], $29, $30::json from room where found)
