@@ -2,8 +2,9 @@
 import { invalidRequest } from '../../provider-schema/errors.ts'
 import { newVpcId, type AccountId, type SubnetId, type VpcId } from '../../provider-schema/ids.ts'
 import type { Database } from '../../state/database.ts'
-import { knownSubnets, type Subnet } from '../../state/subnets.ts'
+import type { Subnet } from '../../state/subnets.ts'
 import type { ApiPorts } from '../ports.ts'
+import { subnetsKnownIn } from './known-subnets.ts'
 
 export interface PlacedSubnets {
   readonly vpcId: VpcId
@@ -50,7 +51,7 @@ async function knownPlaces(
   { configuredSubnets, database }: World,
 ): Promise<Map<SubnetId, Place>> {
   const places = new Map<SubnetId, Place>()
-  for (const row of await knownSubnets(database.hot, ids)) {
+  for (const row of await subnetsKnownIn(database, ids)) {
     // Somebody else's subnet is not known to this account, as at AWS.
     if (row.account !== account && !configuredSubnets.has(row.id)) throw unknownSubnet([row.id])
     places.set(row.id, { zone: row.availabilityZone, vpcId: row.vpcId })
