@@ -28,7 +28,7 @@ function keptOf(database: Database): BoundedStore<Subnet> {
     kept = boundedStore<Subnet>(MOST_BYTES)
     ofDatabase.set(database, kept)
     // A new connection may lead to another server, which was restored from an earlier state.
-    database.hot.on('connect', kept.clear)
+    database.hot.on('connect', () => kept?.clear())
   }
   return kept
 }
