@@ -34,8 +34,8 @@ interface Measured {
   readonly cpuMs: number
 }
 
-async function together(apis: readonly ApiProcess[], of: Requests, seconds = SECONDS): Promise<Measured> {
-  const loads = await Promise.all(apis.map(async ({ port }) => ({ port, requests: await of(port) })))
+async function together(apis: readonly ApiProcess[], requestsFor: Requests, seconds = SECONDS): Promise<Measured> {
+  const loads = await Promise.all(apis.map(async ({ port }) => ({ port, requests: await requestsFor(port) })))
   const cpu = async () => (await Promise.all(apis.map((api) => api.cpuMs()))).reduce((sum, each) => sum + each, 0)
   const before = await cpu()
   const results = await Promise.all(loads.map((each) => load({ ...each, connections: CONNECTIONS, seconds })))
@@ -48,17 +48,17 @@ async function together(apis: readonly ApiProcess[], of: Requests, seconds = SEC
 
 const apis = await startApiProcesses(1_000, 2)
 // With all the processors there are: code that has not run yet costs many times as much.
-for (const of of [describe, create]) await together(apis, of, WARM_UP_SECONDS)
+for (const kind of [describe, create]) await together(apis, kind, WARM_UP_SECONDS)
 const shares = await Promise.all(apis.map(({ pid }) => limitCpu(pid, SHARE)))
 const limit = shares.every((share) => share !== undefined) ? shares[0]?.by : undefined
 try {
   const rows: Row[] = []
-  for (const [name, of] of [
+  for (const [name, kind] of [
     ['DescribeClusters, 25 a page', describe],
     ['CreateCluster', create],
   ] as const) {
-    const one = await together(apis.slice(0, 1), of)
-    const two = await together(apis, of)
+    const one = await together(apis.slice(0, 1), kind)
+    const two = await together(apis, kind)
     const bar = limit === undefined ? 'not limited: see CPU' : '≥ 1.8'
     rows.push(
       { what: `${name}: rate`, ours: two.perSecond, unit: '/s', peer: { name: 'one', value: one.perSecond }, bar },
