@@ -4,7 +4,8 @@
  * must not matter.
  *
  * Client, API and Postgres share the machine, moto has it with the client alone; each is offered its load by as many
- * connections as suits it. Job workers, processes of their own that take the jobs up afterwards, do not run.
+ * connections as suits it. The jobs are queued and somebody listens for them; what the job workers, other processes, do with
+ * them afterwards is not part of it.
  */
 import { startApiProcess } from './support/api.ts'
 import { load, type Load } from './support/http-load.ts'

@@ -16,17 +16,26 @@ const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 5)
 const CONNECTIONS = 8
 const SHARE = 0.25
 const ACCOUNTS = 200
+/** More pages than are asked for between two commits: a page that was kept from before would tell nothing of the database. */
+const [CLUSTERS, PAGE] = [10_000, 25]
 
-type Requests = (port: number) => Promise<Buffer[]>
+interface Offer {
+  readonly api: ApiProcess
+  readonly requests: readonly Buffer[]
+}
 
-const describe: Requests = (port) => pageRequests(port, { page: 25, most: 40 })
-const create: Requests = (port) =>
-  Promise.resolve(
-    Array.from({ length: ACCOUNTS }, (_, n) => {
-      const subnet = `subnet-${(0xb0000000 + n).toString(16)}`
-      return requestBytes(port, 'CreateCluster', { HsmType: 'hsm2m.medium', SubnetIds: [subnet] }, `test-${n}`)
-    }),
-  )
+const describing = async (api: ApiProcess): Promise<Offer> => ({
+  api,
+  requests: await pageRequests(api.port, { page: PAGE, most: CLUSTERS / PAGE }),
+})
+
+const creating = (api: ApiProcess): Offer => ({
+  api,
+  requests: Array.from({ length: ACCOUNTS }, (_, n) => {
+    const input = { HsmType: 'hsm2m.medium', SubnetIds: [`subnet-${(0xb0000000 + n).toString(16)}`] }
+    return requestBytes(api.port, 'CreateCluster', input, `test-${n}`)
+  }),
+})
 
 interface Measured {
   readonly perSecond: number
@@ -34,11 +43,12 @@ interface Measured {
   readonly cpuMs: number
 }
 
-async function together(apis: readonly ApiProcess[], requestsFor: Requests, seconds = SECONDS): Promise<Measured> {
-  const loads = await Promise.all(apis.map(async ({ port }) => ({ port, requests: await requestsFor(port) })))
-  const cpu = async () => (await Promise.all(apis.map((api) => api.cpuMs()))).reduce((sum, each) => sum + each, 0)
+async function together(offers: readonly Offer[], seconds = SECONDS): Promise<Measured> {
+  const cpu = async () => (await Promise.all(offers.map(({ api }) => api.cpuMs()))).reduce((sum, each) => sum + each, 0)
   const before = await cpu()
-  const results = await Promise.all(loads.map((each) => load({ ...each, connections: CONNECTIONS, seconds })))
+  const results = await Promise.all(
+    offers.map(({ api: { port }, requests }) => load({ port, requests, connections: CONNECTIONS, seconds })),
+  )
   const requests = results.reduce((sum, each) => sum + each.requests, 0)
   return {
     perSecond: results.reduce((sum, each) => sum + each.perSecond, 0),
@@ -46,19 +56,20 @@ async function together(apis: readonly ApiProcess[], requestsFor: Requests, seco
   }
 }
 
-const apis = await startApiProcesses(1_000, 2)
+const apis = await startApiProcesses(CLUSTERS, 2)
+const kinds = {
+  [`DescribeClusters, ${PAGE} a page`]: await Promise.all(apis.map(describing)),
+  CreateCluster: apis.map(creating),
+}
 // With all the processors there are: code that has not run yet costs many times as much.
-for (const kind of [describe, create]) await together(apis, kind, WARM_UP_SECONDS)
+for (const offers of Object.values(kinds)) await together(offers, WARM_UP_SECONDS)
 const shares = await Promise.all(apis.map(({ pid }) => limitCpu(pid, SHARE)))
 const limit = shares.every((share) => share !== undefined) ? shares[0]?.by : undefined
 try {
   const rows: Row[] = []
-  for (const [name, kind] of [
-    ['DescribeClusters, 25 a page', describe],
-    ['CreateCluster', create],
-  ] as const) {
-    const one = await together(apis.slice(0, 1), kind)
-    const two = await together(apis, kind)
+  for (const [name, offers] of Object.entries(kinds)) {
+    const one = await together(offers.slice(0, 1))
+    const two = await together(offers)
     const bar = limit === undefined ? 'not limited: see CPU' : '≥ 1.8'
     rows.push(
       { what: `${name}: rate`, ours: two.perSecond, unit: '/s', peer: { name: 'one', value: one.perSecond }, bar },

@@ -32,7 +32,8 @@ export async function startApiProcesses(clusters: number, count: number): Promis
   process.env[TEST_POSTGRES] ??= await keepPostgres({ durable: true })
   const fresh = await freshDatabase()
   if (clusters > 0) await storeClusters(fresh.url, clusters)
-  const postmaster = await postmasterOf(fresh.url)
+  const listener = await jobListener(fresh.url)
+  const postmaster = await postmasterOf(listener)
   let running = count
   return Promise.all(
     Array.from({ length: count }, async () => {
@@ -48,23 +49,27 @@ export async function startApiProcesses(clusters: number, count: number): Promis
           const ended = once(child, 'exit')
           child.kill()
           await ended
-          if (--running === 0) await fresh.drop()
+          if (--running > 0) return
+          await listener.end()
+          await fresh.drop()
         },
       }
     }),
   )
 }
 
-/** NaN when the server is on another machine, or there is no /proc. */
-async function postmasterOf(url: string): Promise<number> {
+/** Listens as a job worker does: whoever commits a job then has somebody to tell. */
+async function jobListener(url: string): Promise<Client> {
   const client = new Client({ connectionString: url })
   await client.connect()
-  try {
-    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
-    return await parentOf(rows[0]?.pid ?? Number.NaN)
-  } finally {
-    await client.end()
-  }
+  await client.query('listen "jobs:insert"')
+  return client
+}
+
+/** NaN when the server is on another machine, or there is no /proc. */
+async function postmasterOf(client: Client): Promise<number> {
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  return parentOf(rows[0]?.pid ?? Number.NaN)
 }
 
 async function cpuOf(child: ChildProcess): Promise<number> {
