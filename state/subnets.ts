@@ -31,7 +31,7 @@ export const KNOWN_SUBNETS = `
   select id, account, availability_zone as "availabilityZone", vpc_id as "vpcId", cidr
   from subnets where id = any($1)`
 
-/** As `find`, for every cluster that is made: prepared by name, it costs a third. */
+/** As `find`, prepared by name: for the clusters that are made. */
 export async function knownSubnets(pool: Pool, ids: readonly SubnetId[]): Promise<Subnet[]> {
   const { rows } = await pool.query<Subnet>({ name: 'known_subnets', text: KNOWN_SUBNETS, values: [ids] })
   return rows

@@ -9,8 +9,8 @@ export interface CpuShare {
   remove(): Promise<void>
 }
 
-/** Short, so that a process that has used up its share waits a moment and not a tenth of a second. */
-const PERIOD_US = 10_000
+/** Long enough that what it has in the processor's caches is of use, short enough that connections do not run dry. */
+const PERIOD_US = 50_000
 
 const VERSIONS = [
   {
