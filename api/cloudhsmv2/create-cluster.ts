@@ -1,36 +1,33 @@
 /** CreateCluster: asks for a cluster. Asynchronous: it appears as CREATE_IN_PROGRESS, without HSMs. */
-import { invalidRequest } from '../../provider-schema/errors.ts'
+import { invalidRequest, notFound } from '../../provider-schema/errors.ts'
 import { backupIdOf, newClusterId, newSecurityGroupId, type AccountId } from '../../provider-schema/ids.ts'
-import { jobs } from '../../provider-schema/jobs.ts'
 import { LIMITS, type ClusterMode, type HsmType } from '../../provider-schema/limits.ts'
 import type { Backup } from '../../state/backups.ts'
-import type { Access } from '../../state/database.ts'
+import { insertCluster, type NewCluster } from '../../state/new-cluster.ts'
 import type { Caller } from '../caller.ts'
 import { quotasOf, type ApiPorts } from '../ports.ts'
-import { operation } from './operation.ts'
+import { decision } from './operation.ts'
 import { presentNewCluster } from './present.ts'
 import { retentionDaysOf } from './retention.ts'
 import { placeSubnets } from './subnets.ts'
 import { tagsOf } from './tags.ts'
 
-export const createCluster = operation('CreateCluster', async ({ input, caller, tx, ports, now, audit }) => {
+export const createCluster = decision('CreateCluster', async ({ input, caller, ports, now }) => {
+  const { account } = caller
   const tags = tagsOf(input.TagList ?? [])
   const days = input.BackupRetentionPolicy?.Value
   const retentionDays = days === undefined ? LIMITS.retentionDays.default : retentionDaysOf(days)
-  await tx.accounts.lock(caller.account)
-  const source =
-    input.SourceBackupId === undefined ? undefined : await sourceOf(input.SourceBackupId, tx, caller, ports)
+  const source = input.SourceBackupId === undefined ? undefined : await sourceOf(input.SourceBackupId, caller, ports)
   const hsmType = offeredType(input.HsmType, ports)
   const mode = modeFor(hsmType, input.Mode, source)
-  const { vpcId, mapping } = await placeSubnets(tx, caller.account, input.SubnetIds, ports)
-  await requireRoomForCluster(tx, caller, ports)
-  const cluster = await tx.clusters.insert({
+  const { vpcId, mapping, assigned, vpcOfAccount } = await placeSubnets(account, input.SubnetIds, ports)
+  const cluster: NewCluster = {
+    ...NOTHING_YET,
     id: newClusterId(),
-    account: caller.account,
+    account,
     hsmType,
     mode,
     networkType: input.NetworkType ?? 'IPV4',
-    state: 'CREATE_IN_PROGRESS',
     subnetMapping: mapping,
     vpcId,
     securityGroup: newSecurityGroupId(),
@@ -40,14 +37,38 @@ export const createCluster = operation('CreateCluster', async ({ input, caller, 
     trustAnchor: source?.trustAnchor ?? null,
     tags,
     createdAt: now,
-  })
-  await tx.enqueue(jobs.createCluster, { clusterId: cluster.id })
-  await audit(cluster.id)
-  return { Cluster: presentNewCluster(cluster) }
+  }
+  const most = quotasOf(account, ports).clustersPerAccount
+  return {
+    response: { Cluster: presentNewCluster(cluster) },
+    resource: cluster.id,
+    write: async (terms) => {
+      const isRoom = await insertCluster(ports.database.pool, {
+        cluster,
+        most,
+        subnets: assigned,
+        vpcOfAccount,
+        ...terms,
+      })
+      if (isRoom) return
+      throw invalidRequest(`This account has the most clusters that it may have in this region: ${most}.`)
+    },
+  }
 })
 
-/** The backup to make the cluster from. Held until the transaction ends: nobody deletes it meanwhile. */
-async function sourceOf(idOrArn: string, tx: Access, caller: Caller, ports: ApiPorts): Promise<Backup> {
+/** What its job and its first HSM bring. */
+const NOTHING_YET = {
+  state: 'CREATE_IN_PROGRESS',
+  stateMessage: null,
+  clusterCsr: null,
+  hsmCertificate: null,
+  awsHardwareCertificate: null,
+  manufacturerHardwareCertificate: null,
+  hsmTypeRollbackExpiration: null,
+} as const
+
+/** The backup to make the cluster from: READY now, and asked again when the cluster is written. */
+async function sourceOf(idOrArn: string, caller: Caller, ports: ApiPorts): Promise<Backup> {
   const id = backupIdOf(idOrArn)
   let owner = caller.account
   if (idOrArn.startsWith('arn:')) {
@@ -58,7 +79,8 @@ async function sourceOf(idOrArn: string, tx: Access, caller: Caller, ports: ApiP
     // Of another account: IAM, asked before, has seen that it is shared with the caller.
     owner = account as AccountId
   }
-  const backup = await tx.backups.forUpdate(owner, id)
+  const backup = await ports.database.read.backups.find(id)
+  if (backup?.account !== owner || backup.state === 'DELETED') throw notFound('Backup', id)
   if (backup.state !== 'READY') throw invalidRequest(`The backup ${id} is ${backup.state}; it must be READY.`)
   return backup
 }
@@ -83,13 +105,4 @@ function modeFor(hsmType: HsmType, wanted: ClusterMode | undefined, source: Back
     throw invalidRequest(`The backup ${source.id} of an hsm2m.medium cannot be restored to an hsm1.medium.`)
   }
   return mode
-}
-
-async function requireRoomForCluster(tx: Access, { account }: Caller, ports: ApiPorts): Promise<void> {
-  const limits = quotasOf(account, ports)
-  if ((await tx.clusters.countOf(account)) >= limits.clustersPerAccount) {
-    throw invalidRequest(
-      `This account has the most clusters that it may have in this region: ${limits.clustersPerAccount}.`,
-    )
-  }
 }

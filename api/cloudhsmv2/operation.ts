@@ -1,12 +1,14 @@
 /**
  * The frame of an operation: its name gives the shapes, and the frame does what is the same for all of them.
  *
- * `operation` changes something: all of it in one transaction, or nothing. `query` reads.
+ * `operation` changes something: all of it in one transaction, or nothing. `decision` does so with one statement. `query`
+ * reads.
  */
 import type { z } from 'zod'
 import type { JobOrigin } from '../../provider-schema/jobs.ts'
 import { OPERATIONS, type OperationName } from '../../provider-schema/operations.ts'
 import { traceparentOf } from '../../provider-schema/trace.ts'
+import type { AuditEntry } from '../../state/audit.ts'
 import type { Access } from '../../state/database.ts'
 import { databaseErrorOf } from '../aws-json/failures.ts'
 import type { Handler } from '../aws-json/dispatch.ts'
@@ -15,7 +17,7 @@ import type { Serialised } from '../aws-json/reply.ts'
 import { within } from '../aws-json/within.ts'
 import type { Caller } from '../caller.ts'
 import type { ApiPorts } from '../ports.ts'
-import { trailEntry } from '../trail/event.ts'
+import { trailEntry, type Call } from '../trail/event.ts'
 import { authorize } from './authorize.ts'
 
 type Input<Name extends OperationName> = z.output<(typeof OPERATIONS)[Name]['input']>
@@ -40,6 +42,14 @@ export interface Writing<Name extends OperationName> {
   readonly now: Date
   /** Names what the caller did this to: the event in the trail, part of the transaction, has it as a resource. */
   readonly audit: (resource: string) => Promise<void>
+}
+
+export interface Deciding<Name extends OperationName> {
+  readonly input: Input<Name>
+  readonly caller: Caller
+  readonly ports: ApiPorts
+  /** One time for all that this request writes. */
+  readonly now: Date
 }
 
 /** Callers hear within 5 seconds, even when Postgres does not answer. */
@@ -84,18 +94,7 @@ export function operation<Name extends OperationName>(
               return Promise.resolve()
             }
             const response = await work({ input, caller, ports, tx, now, audit })
-            const { region, realClock } = ports
-            const call = {
-              operation: name,
-              service: 'cloudhsm',
-              region,
-              caller,
-              at: realClock(),
-              request,
-              response,
-              resources,
-            }
-            await tx.audit.append(trailEntry(call))
+            await tx.audit.append(trailEntry(callOf(name, request, response, resources, caller, ports)))
             // The caller has been told that it failed: then it must not happen.
             late.throwIfAborted()
             return response
@@ -108,6 +107,71 @@ export function operation<Name extends OperationName>(
       })
     },
   }
+}
+
+/** What is to happen, decided on what was read. */
+export interface Decision<Name extends OperationName> {
+  readonly response: Output<Name>
+  /** Id of what the caller does this to. */
+  readonly resource: string
+  /**
+   * Writes all of it, or nothing. Throws what refuses it; or what a collision throws, when what was decided on has
+   * changed meanwhile.
+   */
+  readonly write: (terms: Terms) => Promise<void>
+}
+
+/** What a decision is written with. */
+export interface Terms {
+  /** Of the trail. */
+  readonly event: AuditEntry
+  /** Which jobs belong to. */
+  readonly origin: JobOrigin
+  /** Milliseconds that are left: after them it must not happen any more. */
+  readonly patience: number
+}
+
+/**
+ * An operation that changes something by one statement, which has in it whatever must still hold then: instead of a
+ * transaction around a talk with the database. Its work may run more than once.
+ */
+export function decision<Name extends OperationName>(
+  name: Name,
+  work: (context: Deciding<Name>) => Promise<Decision<Name>>,
+): Handler {
+  const shape = SPECS[name].input
+  return {
+    name,
+    perform: async (request, caller, ports) => {
+      const validated = wellTyped(shape, request)
+      const until = performance.now() + ANSWER_MS
+      return within(ANSWER_MS, async (late) => {
+        await authorize(name, request, caller, ports)
+        const input = validated()
+        const decide = async (origin: JobOrigin) => {
+          const now = ports.clock()
+          const { response, resource, write } = await work({ input, caller, ports, now })
+          const event = trailEntry(callOf(name, request, response, [resource], caller, ports))
+          late.throwIfAborted()
+          await write({ event, origin, patience: until - performance.now() })
+          return response
+        }
+        return withoutCollision(() => traced(caller, ports, decide), late)
+      })
+    },
+  }
+}
+
+/** What the trail tells of a call that changed something. */
+function callOf(
+  operation: OperationName,
+  request: object,
+  response: object,
+  resources: readonly string[],
+  caller: Caller,
+  { region, realClock }: ApiPorts,
+): Call {
+  return { operation, service: 'cloudhsm', region, caller, at: realClock(), request, response, resources }
 }
 
 /** Runs a transaction as a span of its own; the jobs that it enqueues belong to it. */
@@ -129,8 +193,8 @@ async function traced<Result>(
 }
 
 /**
- * Repeats a transaction that lost to another one: a deadlock, a serialization failure, or an address that somebody else
- * took in the meantime.
+ * Repeats a transaction that lost to another one: a deadlock, a serialization failure, or an address or subnet that
+ * somebody else took in the meantime.
  */
 async function withoutCollision<Result>(transaction: () => Promise<Result>, late: AbortSignal): Promise<Result> {
   for (let attempt = 1; ; attempt++) {
@@ -142,11 +206,12 @@ async function withoutCollision<Result>(transaction: () => Promise<Result>, late
   }
 }
 
-const ADDRESS_CONSTRAINTS = new Set(['hsms_listen_ip', 'hsms_eni_ip'])
+/** Of what two requests may take at the same time. */
+const CONTENDED = new Set(['hsms_listen_ip', 'hsms_eni_ip', 'subnets_pkey'])
 
 function isCollision(error: unknown): boolean {
   const found = databaseErrorOf(error)
   if (!found) return false
-  if (found.code === '23505') return ADDRESS_CONSTRAINTS.has(found.constraint ?? '')
+  if (found.code === '23505') return CONTENDED.has(found.constraint ?? '')
   return found.code === '40001' || found.code === '40P01'
 }

@@ -48,7 +48,8 @@ async function oneConnection(
   for (let n = 0; ; n++) {
     const due = rate === undefined ? performance.now() : began + (n + index / connections) * interval
     if (due >= until || performance.now() >= until) break
-    if (due > performance.now()) await sleep(due - performance.now())
+    const early = due - performance.now()
+    if (early > 0) await sleep(early)
     const request = requests[(n * connections + index) % requests.length]
     if (!request) throw new Error('no request to send')
     // moto closes the connection after every answer.

@@ -47,9 +47,14 @@ export function testServer(): Promise<string> {
   return given === undefined ? (ownServer ??= keepPostgres()) : Promise.resolve(given)
 }
 
-/** Starts a server that ends when this process does; gives its URL. */
-export async function keepPostgres(): Promise<string> {
-  const keeper = spawn(process.execPath, [KEEPER], { stdio: ['pipe', 'pipe', 'inherit'] })
+/**
+ * Starts a server that ends when this process does; gives its URL. For tests it syncs nothing to disk; a durable one is as
+ * it is in production.
+ */
+export async function keepPostgres({ durable = false } = {}): Promise<string> {
+  const keeper = spawn(process.execPath, [KEEPER, ...(durable ? ['durable'] : [])], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   const ended = once(keeper, 'exit').then(() => {
     throw new Error('PostgreSQL for the tests did not start; see above')
   })

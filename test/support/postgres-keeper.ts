@@ -1,6 +1,7 @@
 /**
  * A PostgreSQL server for tests, with its own process to watch over it: prints its URL, serves until its standard
- * input ends - which it does when whoever started it ends, however that happens - and leaves nothing behind.
+ * input ends - which it does when whoever started it ends, however that happens - and leaves nothing behind. Nothing is
+ * synced to disk, unless it is told to be `durable`.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,7 +16,8 @@ process.on('SIGINT', () => undefined)
 process.on('SIGTERM', () => undefined)
 const done = new Promise<void>((resolve) => process.stdin.on('end', resolve).on('error', resolve).resume())
 try {
-  const postgres = await startPostgres({ dir, log, settings: { fsync: 'off', full_page_writes: 'off' } })
+  const settings = process.argv.includes('durable') ? {} : { fsync: 'off', full_page_writes: 'off' }
+  const postgres = await startPostgres({ dir, log, settings })
   process.stdout.write(`${postgres.url('postgres')}\n`)
   await done
   await postgres.stop()
