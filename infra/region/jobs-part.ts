@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { purgeTrail } from '../../state/audit.ts'
 import type { Pace } from '../../workers/jobs/pace.ts'
+import { OLDEST_CLIENTS } from '../../workers/jobs/client-versions.ts'
 import { startJobWorker, type JobWorker } from '../../workers/jobs/worker.ts'
 import { AuditMismatch, deliverAudit, deliverAudits } from '../audit/deliver.ts'
 import { openBackupStore, type BackupStore } from '../backup-store/directory-store.ts'
@@ -92,6 +93,7 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
       ports: { hosts: host, hsms: hsmPort(identity, fleet), backups, regions },
       log,
       recovery: settings.recovery,
+      oldestClients: { ...OLDEST_CLIENTS, ...settings.hsmTypeChange.oldestClients },
       clock: context.clock.now,
       pace: paceOf(settings),
       host: { id, zones: settings.zones, capacity: CAPACITY },

@@ -155,7 +155,7 @@ test('while the type changes every HSM refuses writes and the cluster shows how 
   assert.equal(begun.hsmTypeRollbackExpiration?.getTime(), start.getTime() + DAY_MS)
   const seen = new Set<string>()
   const onStep: JobContext['onStep'] = ({ step, recorded }) => {
-    if (!recorded || step === 'limit') return
+    if (!recorded || step === 'check-clients' || step === 'limit') return
     for (const { membership, phase } of b.world.hsms.values()) {
       if (membership?.clusterId === cluster.id && phase === 'active') assert.equal(membership.limitedWrites, true, step)
     }
@@ -163,6 +163,30 @@ test('while the type changes every HSM refuses writes and the cluster shows how 
   }
   await carryOut(cluster.id, untilFinished, { ...b.ctx, onStep })
   assert.ok(seen.has('validate'))
+})
+
+test('a client of too old a version in the last seven days reverts the change, and the cluster says which', async () => {
+  const { cluster, hsms } = await hsm1Cluster(2, ['key'])
+  const [, second] = hsms
+  assert.ok(second)
+  const backups = (await readyBackups(cluster.id)).length
+  const day = new Date()
+  simulated(b, second.id).clients = [
+    { client: 'strongroom-sdk/0.0.9', seenAt: day.getTime() },
+    { client: 'strongroom-sdk/0.1.0', seenAt: day.getTime() },
+  ]
+  await modify(cluster.id, 'hsm2m.medium')
+  const reverted = await carryOut(cluster.id)
+  assert.deepEqual([reverted.state, reverted.hsmType, reverted.migration], ['ACTIVE', 'hsm1.medium', null])
+  assert.match(reverted.stateMessage ?? '', /undone\. .* strongroom-sdk 0\.0\.9 \(0\.1\.0 is needed\)/)
+  const ids = (rows: readonly Hsm[]) => rows.map(({ id }) => id)
+  assert.deepEqual(ids(await hsmsNow(cluster.id)), ids(hsms))
+  assert.equal((await readyBackups(cluster.id)).length, backups)
+  for (const { id } of hsms) assert.equal(simulated(b, id).membership?.limitedWrites, undefined)
+  // By the service clock, so that a rehearsal need not wait.
+  await modify(cluster.id, 'hsm2m.medium')
+  const clock = () => new Date(day.getTime() + 7 * DAY_MS)
+  assert.equal((await carryOut(cluster.id, untilFinished, { ...b.ctx, clock })).hsmType, 'hsm2m.medium')
 })
 
 test('a new HSM that holds something else takes the whole change back, and the cluster says why', async () => {

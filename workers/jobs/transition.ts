@@ -10,6 +10,7 @@ import type { Tracer, TraceContext } from '../../provider-schema/trace.ts'
 import type { JobSpec } from '../../provider-schema/jobs.ts'
 import { findRow, recordStep, rest, type Kind, type RowOf, type StateOf } from '../../state/change-state.ts'
 import type { Database } from '../../state/database.ts'
+import type { OldestClients } from './client-versions.ts'
 import { restMs, type Pace } from './pace.ts'
 import type { Ports } from './ports.ts'
 import type { Recovery } from './recovery.ts'
@@ -31,6 +32,8 @@ export interface JobContext {
   /** The host whose processes `ports.hosts` looks after. */
   readonly hostId?: string | undefined
   readonly recovery?: Recovery | undefined
+  /** Of which version clients must have been before the HSM type changes. */
+  readonly oldestClients?: OldestClients | undefined
   /** Told after each step, before its progress is recorded, and once it is. Tests end the process here. */
   readonly onStep?: ((at: { job: string; step: string; recorded: boolean }) => void) | undefined
 }
