@@ -25,6 +25,8 @@ import {
   withHsms,
   type CustomerCa,
 } from './support/life-of-a-cluster.ts'
+import { chanceOf } from './support/chance.ts'
+import { regionPid } from './support/processes.ts'
 import { ROOT, startProduct, untilTrue, type Product } from './support/product.ts'
 
 const DATA = Buffer.from('pay 100 EUR')
@@ -41,7 +43,7 @@ const described = z.object({
 })
 type Described = z.infer<typeof described>
 
-describe('hsm1.medium and lost HSMs', { timeout: 400_000 }, () => {
+describe('hsm1.medium and lost HSMs', { timeout: 600_000 }, () => {
   let product: Product
   let aws: CloudHSMV2
   let ca: CustomerCa
@@ -184,6 +186,56 @@ describe('hsm1.medium and lost HSMs', { timeout: 400_000 }, () => {
     assert.deepEqual(await labels(), ['before', 'before-public'])
     await sign()
   })
+
+  test('the change goes on where it was although the process of the region is killed three times in the middle', async () => {
+    const seed = Number(process.env['STRONGROOM_SEED'] ?? Date.now() % 2 ** 31)
+    const chance = chanceOf(seed)
+    const before = await shown()
+    const steps = await stepsDone()
+    await ask('ModifyCluster', { ClusterId: clusterId, HsmType: 'hsm2m.medium' })
+    let next = steps
+    for (let kill = 1; kill <= 3; kill++) {
+      next = Math.max(next, await stepsDone()) + 1 + Math.floor(chance() * 7)
+      await untilTrue(async () => (await stepsDone()) >= next, {
+        seconds: 120,
+        everyMs: 10,
+        what: () => `seed ${seed}: the change does not go on before kill ${kill}\n${product.output()}`,
+      })
+      process.kill(await regionPid(product), 'SIGKILL')
+      await untilTrue(
+        () =>
+          shown().then(
+            () => true,
+            () => false,
+          ),
+        {
+          seconds: 60,
+          what: () => `seed ${seed}: the API did not come back\n${product.output()}`,
+        },
+      )
+    }
+    const done = await untilCluster(aws, clusterId, (cluster) => cluster.State !== 'MODIFY_IN_PROGRESS', 180)
+    const now = await shown()
+    const types = now.Hsms.map((hsm) => hsm.HsmType)
+    assert.deepEqual(
+      [done.State, ...types],
+      ['ACTIVE', 'hsm2m.medium', 'hsm2m.medium'],
+      `seed ${seed}: ${done.StateMessage}`,
+    )
+    assert.deepEqual(places(now.Hsms), places(before.Hsms))
+    await untilWritable()
+    assert.deepEqual(await labels(), ['before', 'before-public'])
+    for (const { HsmId } of now.Hsms) {
+      assert.ok(before.Hsms.every((hsm) => hsm.HsmId !== HsmId))
+    }
+    for (const hsm of (await describeCluster(aws, clusterId)).Hsms ?? []) await signsThrough(hsm)
+  })
+
+  /** Steps that the jobs of the region have taken so far, by its log. */
+  async function stepsDone(): Promise<number> {
+    const log = await readFile(join(product.data, PLACES.logs, `${REGION}.log`), 'utf8')
+    return log.split('\n').filter((line) => line.includes('"msg":"step"')).length
+  }
 
   const dirOf = (id: string | undefined) => join(product.data, PLACES.regions, REGION, 'hsms', id ?? '')
   async function pidOf(id: string | undefined): Promise<number> {
