@@ -8,6 +8,7 @@ import { IDENTITY_LIMITS, type Directory } from '../../provider-schema/identity.
 import type { StoredDirectory } from '../../state/identity.ts'
 import { openDatabase, type Access, type Database } from '../../state/database.ts'
 import { Trouble, codeOf, textOf } from '../trouble.ts'
+import { isNewer } from './level.ts'
 
 export interface RegionDatabase {
   readonly region: string
@@ -69,7 +70,7 @@ export async function newestDirectory({ prepared }: Regions): Promise<StoredDire
 }
 
 function newestOf(all: readonly StoredDirectory[]): StoredDirectory {
-  const [newest] = all.toSorted((a, b) => b.revision - a.revision || (a.stamp < b.stamp ? 1 : -1))
+  const [newest] = all.toSorted((a, b) => (isNewer(b, a) ? 1 : -1))
   if (!newest) throw new Error('there is no region')
   return newest
 }

@@ -7,6 +7,7 @@ import { startJobWorker, type JobWorker } from '../../workers/jobs/worker.ts'
 import { AuditMismatch, deliverAudit, deliverAudits } from '../audit/deliver.ts'
 import { openBackupStore, type BackupStore } from '../backup-store/directory-store.ts'
 import { startHost } from '../hosts/host.ts'
+import { keepAccountsLevel } from '../identity/level.ts'
 import { hsmPort } from '../management.ts'
 import { issueControl } from '../pki/control.ts'
 import { loadDeviceIssuer } from '../pki/device.ts'
@@ -75,6 +76,7 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
     identity,
     fleet,
     receiver: copyReceiver(database, backups, context.clock.now, log),
+    accounts: () => database.read.identity.load(),
     log,
   })
   const regions = regionClient({
@@ -103,6 +105,9 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
   })
   working.catch(() => undefined)
   const sweeping = sweep(context, backups)
+  const levelling = context.prepared
+    .then(() => keepAccountsLevel({ database, peers: regions, log }, context.signal))
+    .catch(() => undefined)
   return {
     peerPort: listener.port,
     stop: async ({ leaveHsms }) => {
@@ -112,6 +117,7 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
       regions.close()
       await listener.close()
       await sweeping
+      await levelling
       await host.stop({ leaveRunning: leaveHsms })
       // Last, so that it finds what the HSMs wrote at their end.
       stopping.abort()
