@@ -5,6 +5,7 @@ import { modifyHsmType } from '../../api/cloudhsmv2/modify-hsm-type.ts'
 import type { ClusterId, HsmId } from '../../provider-schema/ids.ts'
 import type { Cluster } from '../../state/clusters.ts'
 import type { Hsm } from '../../state/hsms.ts'
+import { SWAP_SECONDS } from './hsm-swap.ts'
 import { launchHsm } from './launch-hsm.ts'
 import { migrateHsmType } from './migrate-hsm-type.ts'
 import { rollBackHsmType } from './roll-back-hsm-type.ts'
@@ -188,6 +189,50 @@ test('a client of too old a version in the last seven days reverts the change, a
   const clock = () => new Date(day.getTime() + 7 * DAY_MS)
   assert.equal((await carryOut(cluster.id, untilFinished, { ...b.ctx, clock })).hsmType, 'hsm2m.medium')
 })
+
+for (const [what, definition, wanted] of [
+  ['a change', migrateHsmType, 'hsm2m.medium'],
+  ['its rollback', rollBackHsmType, 'hsm1.medium'],
+] as const) {
+  test(`at the pace of AWS ${what} rests half an hour before each swap, while the HSM works on`, async () => {
+    const { cluster, hsms } = await hsm1Cluster(2, ['key'])
+    if (wanted === 'hsm1.medium') {
+      await modify(cluster.id, 'hsm2m.medium')
+      await carryOut(cluster.id)
+    }
+    await modify(cluster.id, wanted)
+    const paced = { ...b.ctx, pace: 1 }
+    const goOn = () =>
+      launching(
+        cluster.id,
+        paced,
+        untilFinished<'cluster', { clusterId: ClusterId }>(definition, { clusterId: cluster.id }, paced),
+      )
+    const rests: number[] = []
+    for (let swap = 0; swap < hsms.length; swap++) {
+      await goOn()
+      const { step, notBefore, deadline, migration } = await clusterNow(cluster.id)
+      assert.ok(notBefore && deadline && migration?.swap)
+      assert.equal(step, 'drain')
+      const minutes = (notBefore.getTime() - Date.now()) / 60_000
+      assert.ok(minutes > 20 && minutes < 33, `${minutes} minutes`)
+      assert.equal(deadline.getTime() - notBefore.getTime(), SWAP_SECONDS * 1_000)
+      assert.deepEqual(
+        (await hsmsNow(cluster.id)).map(({ id, hsmType }) => [hsmType === wanted, simulated(b, id).draining]),
+        hsms.map((_, at) => [at < swap, false]),
+      )
+      // A worker that comes meanwhile waits for the same moment.
+      await goOn()
+      assert.equal((await clusterNow(cluster.id)).notBefore?.getTime(), notBefore.getTime())
+      rests.push(notBefore.getTime())
+      await b.database.read.clusters.update(cluster.id, { notBefore: new Date() })
+    }
+    await goOn()
+    const now = await clusterNow(cluster.id)
+    assert.deepEqual([now.state, now.hsmType, now.notBefore], ['ACTIVE', wanted, null])
+    assert.equal(new Set(rests).size, hsms.length)
+  })
+}
 
 test('a new HSM that holds something else takes the whole change back, and the cluster says why', async () => {
   const { cluster, hsms } = await hsm1Cluster(2, ['key'])

@@ -17,6 +17,7 @@ import {
   keepSwap,
   leavingHsm,
   migrationOf,
+  SWAP_SECONDS,
   swapRows,
 } from './hsm-swap.ts'
 import { clientsTooOld, OLDEST_CLIENTS } from './client-versions.ts'
@@ -31,6 +32,8 @@ export const migrateHsmType = transition({
   job: jobs.migrateHsmType,
   idOf: (payload) => payload.clusterId,
   from: 'MODIFY_IN_PROGRESS',
+  restsBefore: 'drain',
+  secondsOnceRested: SWAP_SECONDS,
   first: 'check-clients',
   steps: {
     /** AWS's precondition: the HSMs know who was there. Reverts by itself when it does not hold, as at AWS. */
