@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { pino } from 'pino'
+import { z } from 'zod'
 import { createAccount } from '../../api/identity/directory.ts'
+import { trailRows } from '../../state/audit.ts'
 import { openDatabase, type Database } from '../../state/database.ts'
 import type { StoredDirectory } from '../../state/identity.ts'
 import { freshDatabase, type FreshDatabase } from '../../test/support/database.ts'
@@ -31,6 +33,17 @@ test('the higher revision is the one to keep, and of two of the same revision on
   assert.equal(isNewer(version(1, 'a'), version(1, 'b')), false)
   assert.equal(isNewer(version(1, 'a'), version(1, 'a')), false)
 })
+
+function eventOf(text: string): unknown[] {
+  const shape = z.object({
+    eventName: z.string(),
+    awsRegion: z.string(),
+    recipientAccountId: z.string(),
+    userIdentity: z.object({ arn: z.string() }),
+  })
+  const { eventName, awsRegion, recipientAccountId, userIdentity } = shape.parse(JSON.parse(text))
+  return [eventName, awsRegion, recipientAccountId, userIdentity.arn]
+}
 
 describe('two regions', { timeout: 120_000 }, () => {
   let dir: string
@@ -78,6 +91,12 @@ describe('two regions', { timeout: 120_000 }, () => {
     })
     assert.deepEqual(await here.read.identity.load(), version(5, 'there'))
     assert.deepEqual(await there.read.identity.load(), version(5, 'there'))
+    const events = (await trailRows(here.sql, { first: 'oldest', limit: 10 })).map(({ event }) => eventOf(event))
+    assert.deepEqual(events, [
+      ['CloseAccount', HERE, '333333333333', `arn:strongroom:region::${THERE}`],
+      ['CreateAccount', HERE, '555555555555', `arn:strongroom:region::${THERE}`],
+    ])
+    assert.deepEqual(await trailRows(there.sql, { first: 'oldest', limit: 10 }), [])
   })
 
   test('what was changed meanwhile is not overwritten by an answer that was newer when it was given', async () => {
@@ -89,7 +108,7 @@ describe('two regions', { timeout: 120_000 }, () => {
         return version(6, 'there')
       },
     }
-    assert.equal(await levelWith({ database: here, peers, log }, THERE), false)
+    assert.equal(await levelWith({ region: HERE, database: here, peers, log }, THERE), false)
     assert.equal((await here.read.identity.version()).revision, 7)
   })
 })

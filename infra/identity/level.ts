@@ -6,11 +6,13 @@
  * Who answers is a region of the fleet (mutual TLS), and holds the identity key that the secrets in the document are sealed
  * with: it could sign in as anybody anyway. Nobody gains a right by being believed here.
  */
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Database } from '../../state/database.ts'
 import type { IdentityVersion, StoredDirectory } from '../../state/identity.ts'
 import { textOf } from '../trouble.ts'
+import { replaceDirectory } from './replace-directory.ts'
 
 /** The other regions, as far as their accounts go. */
 export interface AccountPeers {
@@ -20,6 +22,8 @@ export interface AccountPeers {
 }
 
 export interface Levelling {
+  /** The region that asks, and its database. */
+  readonly region: string
   readonly database: Database
   readonly peers: AccountPeers
   readonly log: Logger
@@ -60,16 +64,18 @@ export async function keepAccountsLevel(levelling: Levelling, signal: AbortSigna
 }
 
 /** Takes over what a region has newer; gives whether it had. Rejects when it cannot be asked. */
-export async function levelWith({ database, peers, log }: Levelling, region: string): Promise<boolean> {
-  const offered = await peers.newerAccounts(region, await database.read.identity.version())
+export async function levelWith({ region, database, peers, log }: Levelling, other: string): Promise<boolean> {
+  const offered = await peers.newerAccounts(other, await database.read.identity.version())
   if (!offered) return false
   const taken = await database.transaction(async (tx) => {
     await tx.identity.lock()
-    if (!isNewer(offered, await tx.identity.version())) return false
-    await tx.identity.replace(offered, new Date())
+    const was = await tx.identity.load()
+    if (!isNewer(offered, was)) return false
+    const by = { kind: 'region', region: other } as const
+    await replaceDirectory(tx, was, offered, { region, by, at: new Date(), requestId: randomUUID() })
     return true
   })
   if (taken)
-    log.warn({ from: region, revision: offered.revision }, 'the accounts were older than those of another region')
+    log.warn({ from: other, revision: offered.revision }, 'the accounts were older than those of another region')
   return taken
 }

@@ -106,7 +106,7 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
   working.catch(() => undefined)
   const sweeping = sweep(context, backups)
   const levelling = context.prepared
-    .then(() => keepAccountsLevel({ database, peers: regions, log }, context.signal))
+    .then(() => keepAccountsLevel({ region: settings.region, database, peers: regions, log }, context.signal))
     .catch(() => undefined)
   return {
     peerPort: listener.port,
