@@ -35,6 +35,8 @@ const ADMIN = { username: 'admin', role: 'admin', password: 'adminpass1' } as co
 const ALICE = { username: 'alice', role: 'crypto-user', password: 'alicepass1' } as const
 const REGION = 'us-east-1'
 
+const CONFIGURATION = { recovery: { lostSeconds: 1 }, hsmTypeChange: { oldestClients: { billing: '2.0' } } }
+
 /** Members that the pinned SDK does not know yet. */
 const described = z.object({
   HsmType: z.string(),
@@ -53,7 +55,7 @@ describe('hsm1.medium and lost HSMs', { timeout: 600_000 }, () => {
 
   before(async () => {
     const data = await mkdtemp(join(tmpdir(), 'strongroom-test-'))
-    await writeFile(join(data, PLACES.configuration), JSON.stringify({ recovery: { lostSeconds: 1 } }))
+    await writeFile(join(data, PLACES.configuration), JSON.stringify(CONFIGURATION))
     product = await startProduct({ data, flags: ['--allow-hsm1'] })
     aws = product.aws()
     ca = await customerCa()
@@ -261,11 +263,12 @@ describe('hsm1.medium and lost HSMs', { timeout: 600_000 }, () => {
   }
 
   /** That a client which knows this HSM alone can sign. */
-  async function signsThrough(hsm: Hsm): Promise<void> {
+  async function signsThrough(hsm: Hsm, clientName?: string): Promise<void> {
     const own = await createClient({
       servers: [{ hostname: hsm.EniIp ?? '', port: 2223 }],
       caFile: ca.certificateFile,
       requireTwoCopies: false,
+      clientName,
     })
     try {
       await own.login(ALICE)
@@ -321,6 +324,21 @@ describe('hsm1.medium and lost HSMs', { timeout: 600_000 }, () => {
       String(replacement.StateMessage),
     )
     await signsThrough(replacement)
+  })
+
+  test('a change is taken back at once when a client was there whose version the operator does not want to be', async () => {
+    const before = await shown()
+    const { Hsms = [] } = await describeCluster(aws, clusterId)
+    assert.ok(Hsms[0])
+    await signsThrough(Hsms[0], 'billing/1.9')
+    await ask('ModifyCluster', { ClusterId: clusterId, HsmType: 'hsm2m.medium' })
+    const reverted = await untilCluster(aws, clusterId, inState('ACTIVE'))
+    assert.match(
+      String(reverted.StateMessage),
+      /The change to hsm2m\.medium is undone\. .* billing 1\.9 \(2\.0 is needed\)/,
+    )
+    assert.deepEqual(await shown(), before)
+    await untilWritable()
   })
 
   test('a command that names no HSM of the directory changes nothing and says so', async () => {

@@ -11,7 +11,6 @@ export type OldestClients = Readonly<Record<string, string>>
 export const OLDEST_CLIENTS: OldestClients = {
   'strongroom-sdk': '0.1.0',
   'cloudhsm-cli': '0.1.0',
-  'cloudhsm-pkcs11': '0.1.0',
 }
 
 /** AWS's. */
