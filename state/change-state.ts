@@ -122,8 +122,8 @@ export async function recordStep<K extends Kind>(
 }
 
 /**
- * Has a transition wait before the step it stands at; its time begins only then. Gives until when, in real time: what
- * stands in the row, also when another worker decided first; undefined when the row has left the state or the step.
+ * Has a transition wait before the step it stands at; its time, so many seconds, begins only then. Gives until when, in
+ * real time: what stands in the row, also when another worker decided first; undefined when the row has left the state or the step.
  */
 export async function rest<K extends Kind>(
   db: Sql,
@@ -131,6 +131,7 @@ export async function rest<K extends Kind>(
   id: RowOf[K]['id'],
   at: { state: StateOf[K]; step: string | null },
   ms: number,
+  seconds: number = TRANSITION_SECONDS[kind],
 ): Promise<Date | undefined> {
   const columns = KINDS[kind].table as typeof clusters
   const until = sql<Date>`now() + make_interval(secs => ${ms / 1000})`
@@ -139,7 +140,7 @@ export async function rest<K extends Kind>(
     .set({
       notBefore: sql<Date>`coalesce(${columns.notBefore}, ${until})`,
       deadline: sql<Date>`case when ${columns.notBefore} is null
-        then ${until} + make_interval(secs => ${TRANSITION_SECONDS[kind]}) else ${columns.deadline} end`,
+        then ${until} + make_interval(secs => ${seconds}) else ${columns.deadline} end`,
     })
     .where(
       and(

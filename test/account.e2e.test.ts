@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { promisify } from 'node:util'
 import { CloudHSMV2 } from '@aws-sdk/client-cloudhsm-v2'
+import { z } from 'zod'
 import { signed } from '../api/testing/signer.ts'
 import { createClient } from '../clients/sdk/client.ts'
 import {
@@ -21,6 +23,12 @@ interface Key {
   readonly AccessKeyId: string
   readonly SecretAccessKey: string
 }
+
+const trailEvent = z.object({
+  eventName: z.string(),
+  eventSource: z.string(),
+  userIdentity: z.object({ arn: z.string() }),
+})
 
 describe('strongroom account', { timeout: 240_000 }, () => {
   let product: Product
@@ -149,6 +157,37 @@ describe('strongroom account', { timeout: 240_000 }, () => {
       body,
     })
     assert.equal(response.status, 200, await response.text())
+  }
+
+  test('the trail of the running service tells who changed accounts, in every region, and what was asked for', async () => {
+    for (const region of ['us-east-1', 'eu-west-1']) {
+      const events = await trail(['--region', region, '--limit', '1000'])
+      const changes = events.filter(({ eventSource }) => eventSource !== 'cloudhsm.amazonaws.com')
+      const names = ['CreateAccount', 'CreateAccessKey', 'CreateUser', 'CreateAccessKey', 'PutUserPolicy']
+      assert.deepEqual(
+        changes.map(({ eventName }) => eventName),
+        names,
+      )
+      for (const { userIdentity } of changes) assert.match(userIdentity.arn, /^arn:strongroom:operator::.+:user\/.+$/)
+      assert.ok(
+        events.some(({ eventName, userIdentity }) => eventName === 'DescribeClusters' && /ada/.test(userIdentity.arn)),
+      )
+    }
+    // The region that came later took over what there was.
+    const [first] = await trail(['--region', 'sa-east-1', '--event-name', 'CreateUser'])
+    assert.match(first?.userIdentity.arn ?? '', /^arn:strongroom:region::/)
+  })
+
+  /** The events that `strongroom trail` prints; throws when a secret of a key is in them. */
+  async function trail(words: readonly string[]) {
+    const program = join(ROOT, 'bin/strongroom')
+    const most = { maxBuffer: 64 * 1024 * 1024 }
+    const { stdout } = await promisify(execFile)(program, ['trail', '--json', '--data', product.data, ...words], most)
+    assert.equal(stdout.includes(root.SecretAccessKey), false)
+    return stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => trailEvent.parse(JSON.parse(line)))
   }
 
   test('says what to do when nothing runs', async () => {

@@ -25,6 +25,8 @@ import {
   withHsms,
   type CustomerCa,
 } from './support/life-of-a-cluster.ts'
+import { chanceOf } from './support/chance.ts'
+import { regionPid } from './support/processes.ts'
 import { ROOT, startProduct, untilTrue, type Product } from './support/product.ts'
 
 const DATA = Buffer.from('pay 100 EUR')
@@ -32,6 +34,8 @@ const MECHANISM = { name: 'rsa-pkcs', hash: 'sha256' } as const
 const ADMIN = { username: 'admin', role: 'admin', password: 'adminpass1' } as const
 const ALICE = { username: 'alice', role: 'crypto-user', password: 'alicepass1' } as const
 const REGION = 'us-east-1'
+
+const CONFIGURATION = { recovery: { lostSeconds: 1 }, hsmTypeChange: { oldestClients: { billing: '2.0' } } }
 
 /** Members that the pinned SDK does not know yet. */
 const described = z.object({
@@ -41,7 +45,7 @@ const described = z.object({
 })
 type Described = z.infer<typeof described>
 
-describe('hsm1.medium and lost HSMs', { timeout: 400_000 }, () => {
+describe('hsm1.medium and lost HSMs', { timeout: 600_000 }, () => {
   let product: Product
   let aws: CloudHSMV2
   let ca: CustomerCa
@@ -51,7 +55,7 @@ describe('hsm1.medium and lost HSMs', { timeout: 400_000 }, () => {
 
   before(async () => {
     const data = await mkdtemp(join(tmpdir(), 'strongroom-test-'))
-    await writeFile(join(data, PLACES.configuration), JSON.stringify({ recovery: { lostSeconds: 1 } }))
+    await writeFile(join(data, PLACES.configuration), JSON.stringify(CONFIGURATION))
     product = await startProduct({ data, flags: ['--allow-hsm1'] })
     aws = product.aws()
     ca = await customerCa()
@@ -185,6 +189,56 @@ describe('hsm1.medium and lost HSMs', { timeout: 400_000 }, () => {
     await sign()
   })
 
+  test('the change goes on where it was although the process of the region is killed three times in the middle', async () => {
+    const seed = Number(process.env['STRONGROOM_SEED'] ?? Date.now() % 2 ** 31)
+    const chance = chanceOf(seed)
+    const before = await shown()
+    const steps = await stepsDone()
+    await ask('ModifyCluster', { ClusterId: clusterId, HsmType: 'hsm2m.medium' })
+    let next = steps
+    for (let kill = 1; kill <= 3; kill++) {
+      next = Math.max(next, await stepsDone()) + 1 + Math.floor(chance() * 7)
+      await untilTrue(async () => (await stepsDone()) >= next, {
+        seconds: 120,
+        everyMs: 10,
+        what: () => `seed ${seed}: the change does not go on before kill ${kill}\n${product.output()}`,
+      })
+      process.kill(await regionPid(product), 'SIGKILL')
+      await untilTrue(
+        () =>
+          shown().then(
+            () => true,
+            () => false,
+          ),
+        {
+          seconds: 60,
+          what: () => `seed ${seed}: the API did not come back\n${product.output()}`,
+        },
+      )
+    }
+    const done = await untilCluster(aws, clusterId, (cluster) => cluster.State !== 'MODIFY_IN_PROGRESS', 180)
+    const now = await shown()
+    const types = now.Hsms.map((hsm) => hsm.HsmType)
+    assert.deepEqual(
+      [done.State, ...types],
+      ['ACTIVE', 'hsm2m.medium', 'hsm2m.medium'],
+      `seed ${seed}: ${done.StateMessage}`,
+    )
+    assert.deepEqual(places(now.Hsms), places(before.Hsms))
+    await untilWritable()
+    assert.deepEqual(await labels(), ['before', 'before-public'])
+    for (const { HsmId } of now.Hsms) {
+      assert.ok(before.Hsms.every((hsm) => hsm.HsmId !== HsmId))
+    }
+    for (const hsm of (await describeCluster(aws, clusterId)).Hsms ?? []) await signsThrough(hsm)
+  })
+
+  /** Steps that the jobs of the region have taken so far, by its log. */
+  async function stepsDone(): Promise<number> {
+    const log = await readFile(join(product.data, PLACES.logs, `${REGION}.log`), 'utf8')
+    return log.split('\n').filter((line) => line.includes('"msg":"step"')).length
+  }
+
   const dirOf = (id: string | undefined) => join(product.data, PLACES.regions, REGION, 'hsms', id ?? '')
   async function pidOf(id: string | undefined): Promise<number> {
     const text = await readFile(join(dirOf(id), HSM_FILES.running), 'utf8')
@@ -209,11 +263,12 @@ describe('hsm1.medium and lost HSMs', { timeout: 400_000 }, () => {
   }
 
   /** That a client which knows this HSM alone can sign. */
-  async function signsThrough(hsm: Hsm): Promise<void> {
+  async function signsThrough(hsm: Hsm, clientName?: string): Promise<void> {
     const own = await createClient({
       servers: [{ hostname: hsm.EniIp ?? '', port: 2223 }],
       caFile: ca.certificateFile,
       requireTwoCopies: false,
+      clientName,
     })
     try {
       await own.login(ALICE)
@@ -269,6 +324,24 @@ describe('hsm1.medium and lost HSMs', { timeout: 400_000 }, () => {
       String(replacement.StateMessage),
     )
     await signsThrough(replacement)
+  })
+
+  test('a change is taken back at once when a client was there whose version is not wanted', async () => {
+    await ask('ModifyCluster', { ClusterId: clusterId, HsmType: 'hsm1.medium' })
+    await untilCluster(aws, clusterId, inState('ACTIVE'))
+    const before = await shown()
+    assert.equal(before.HsmType, 'hsm1.medium')
+    const { Hsms = [] } = await describeCluster(aws, clusterId)
+    assert.ok(Hsms[0])
+    await signsThrough(Hsms[0], 'billing/1.9')
+    await ask('ModifyCluster', { ClusterId: clusterId, HsmType: 'hsm2m.medium' })
+    const reverted = await untilCluster(aws, clusterId, inState('ACTIVE'))
+    assert.match(
+      String(reverted.StateMessage),
+      /The change to hsm2m\.medium is undone\. .* billing 1\.9 \(2\.0 is needed\)/,
+    )
+    assert.deepEqual(await shown(), before)
+    await untilTrue(async () => !(await limited()), { seconds: 30, what: () => 'writes are still limited' })
   })
 
   test('a command that names no HSM of the directory changes nothing and says so', async () => {

@@ -13,6 +13,7 @@ import { identityKey } from '../identity/identity-key.ts'
 import { Secret } from '../identity/secret.ts'
 import type { AccessKey, ApiPorts } from '../ports.ts'
 import { checkAnswer } from './check-answer.ts'
+import { postInProcess, type RawReply } from './in-process.ts'
 import { signed, type ToSign } from './signer.ts'
 
 export const ACCOUNT = '000000000000' as AccountId
@@ -50,8 +51,18 @@ export interface TestApi {
   close(): Promise<void>
 }
 
+export interface TestApiOptions {
+  /** Hands requests to the application without a socket: see in-process.ts. */
+  readonly inProcess?: boolean
+  /** For how long what is known of users, keys and policies is not looked up again. Default 0. */
+  readonly freshMs?: number
+}
+
 /** Listens on a free port. Close it when done. */
-export async function testApi(overrides: Partial<ApiPorts> = {}): Promise<TestApi> {
+export async function testApi(
+  overrides: Partial<ApiPorts> = {},
+  { inProcess = false, freshMs = 0 }: TestApiOptions = {},
+): Promise<TestApi> {
   const fresh = await freshDatabase()
   const database = openDatabase({ url: fresh.url, connections: 5 })
   const log: string[] = []
@@ -60,7 +71,7 @@ export async function testApi(overrides: Partial<ApiPorts> = {}): Promise<TestAp
   const ports: ApiPorts = {
     region: 'us-east-1',
     database,
-    identity: identities({ configured: KEYS, database, identityKey: TEST_IDENTITY_KEY, log: logger, freshMs: 0 }),
+    identity: identities({ configured: KEYS, database, identityKey: TEST_IDENTITY_KEY, log: logger, freshMs }),
     addresses: {
       choose: (_taken, requested) => {
         const listenIp = `127.77.0.${nextAddress++}`
@@ -82,7 +93,8 @@ export async function testApi(overrides: Partial<ApiPorts> = {}): Promise<TestAp
     ready: () => Promise.resolve({ ready: true, checks: {} }),
     ...overrides,
   }
-  const server = createServer(createApi(ports))
+  const application = createApi(ports)
+  const server = createServer(application)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -100,16 +112,17 @@ export async function testApi(overrides: Partial<ApiPorts> = {}): Promise<TestAp
         ...as.headers,
       },
     })
-    const response = await fetch(`http://${host}/`, {
-      method: 'POST',
-      headers,
-      body: new Uint8Array(Buffer.from(body)),
-    })
-    const text = await response.text()
-    const isJson = response.headers.get('content-type')?.includes('json')
+    const post = inProcess ? (bytes: Buffer) => postInProcess(application, headers, bytes) : overSocket
+    const { status, headers: answered, text } = await post(Buffer.from(body))
+    const isJson = answered.get('content-type')?.includes('json')
     const parsed: unknown = isJson ? JSON.parse(text) : {}
-    checkAnswer(operation, { status: response.status, headers: response.headers, body: parsed })
-    return { status: response.status, headers: response.headers, body: parsed as Record<string, unknown>, text }
+    checkAnswer(operation, { status, headers: answered, body: parsed })
+    return { status, headers: answered, body: parsed as Record<string, unknown>, text }
+
+    async function overSocket(bytes: Buffer): Promise<RawReply> {
+      const response = await fetch(`http://${host}/`, { method: 'POST', headers, body: new Uint8Array(bytes) })
+      return { status: response.status, headers: response.headers, text: await response.text() }
+    }
   }
 
   return {

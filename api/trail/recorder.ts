@@ -1,6 +1,7 @@
 /**
- * Writes the trail of reads and refusals, after their answers and many at once. What changed something is not written
- * here but with its rows, in their transaction.
+ * Writes the trail of reads and refusals, after their answers and many at once: refusals as soon as the database takes
+ * them, reads within half a second, which is what a process that is killed may lose of them. What changed something is not
+ * written here but with its rows, in their transaction.
  *
  * While Postgres is away events wait, as many as fit; what does not fit is counted, logged, and told in the trail itself
  * by an event `TrailGap` as soon as it can be written.
@@ -33,6 +34,8 @@ export interface RecorderOptions {
   readonly reads: boolean
   /** Of the events that may wait. */
   readonly mostWaiting?: number
+  /** Milliseconds that reads are gathered for. */
+  readonly pauseMs?: number
 }
 
 const PAUSE_MS = 500
@@ -44,13 +47,16 @@ const MOST_BYTES = 16 * 1024 * 1024
 const STOP_MS = 3_000
 
 export function openRecorder(options: RecorderOptions): Recorder {
-  const { database, log, region, reads, mostWaiting = MOST_WAITING } = options
+  const { database, log, region, reads, mostWaiting = MOST_WAITING, pauseMs = PAUSE_MS } = options
   let waiting: AuditEntry[] = []
   let bytes = 0
   let lost = 0
   /** Those that no event of the trail tells of yet. */
   let untold: { lost: number; from: Date } | undefined
   let timer: NodeJS.Timeout | undefined
+  /** Whether a refusal waits: it is written at once, with all that waits. */
+  let isPressing = false
+  let timerIsUrgent = false
   let writing: Promise<unknown> | undefined
   let isFailing = false
   let isStopped = false
@@ -88,6 +94,7 @@ export function openRecorder(options: RecorderOptions): Recorder {
       return false
     }
     waiting = waiting.slice(batch.length)
+    isPressing &&= waiting.length > 0
     bytes = waiting.reduce((sum, entry) => sum + sizeOf(entry), 0)
     if (untold && told) untold = untold.lost > told.lost ? { ...untold, lost: untold.lost - told.lost } : undefined
     if (told) log.error({ lost: told.lost, since: told.from }, 'the trail lost events while it could not be written')
@@ -98,9 +105,10 @@ export function openRecorder(options: RecorderOptions): Recorder {
 
   const schedule = (): void => {
     if (isStopped || writing || (waiting.length === 0 && !untold)) return
-    const isFull = waiting.length === AT_ONCE && !isFailing
-    if (timer && !isFull) return
+    const isUrgent = (isPressing || waiting.length >= AT_ONCE) && !isFailing
+    if (timer && (timerIsUrgent || !isUrgent)) return
     clearTimeout(timer)
+    timerIsUrgent = isUrgent
     timer = setTimeout(
       () => {
         timer = undefined
@@ -109,7 +117,7 @@ export function openRecorder(options: RecorderOptions): Recorder {
           schedule()
         })
       },
-      isFailing ? RETRY_MS : waiting.length >= AT_ONCE ? 0 : PAUSE_MS,
+      isFailing ? RETRY_MS : isUrgent ? 0 : pauseMs,
     )
     timer.unref()
   }
@@ -136,6 +144,7 @@ export function openRecorder(options: RecorderOptions): Recorder {
         waiting.push(entry)
         bytes += size
       }
+      isPressing ||= call.error !== undefined
       schedule()
     },
     get lost() {

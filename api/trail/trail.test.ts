@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { Client } from 'pg'
+import { invalidRequest } from '../../provider-schema/errors.ts'
 import { purgeTrail, trailRows } from '../../state/audit.ts'
 import { openDatabase } from '../../state/database.ts'
 import { testServer } from '../../test/support/database.ts'
@@ -244,6 +245,22 @@ describe('the recorder', () => {
       "select count(*)::int as n from audit where request_id ~ '^wait-20'",
     )
     assert.equal(rows[0]?.n, 9)
+  })
+
+  test('has a refusal at once, and with it all that waits; reads wait for more of their kind', async () => {
+    const hour = 3_600_000
+    const slow = openRecorder({ region: 'us-east-1', database: api.database, log, reads: true, pauseMs: hour })
+    const error = invalidRequest('no')
+    slow.record(call(3_000))
+    for (let n = 3_001; n < 3_004; n++) slow.record({ ...call(n), error })
+    const written = () => eventsOf().then((all) => all.map((event) => String(event['requestID'])))
+    await eventually(async () => ((await written()).includes('wait-3003') ? true : undefined))
+    slow.record({ ...call(3_004), error })
+    await eventually(async () => ((await written()).includes('wait-3004') ? true : undefined))
+    slow.record(call(3_005))
+    assert.deepEqual([slow.waiting, (await written()).includes('wait-3000')], [1, true])
+    await slow.stop()
+    assert.ok((await written()).includes('wait-3005'))
   })
 
   test('writes what waits when it is stopped, and reads only when it is told to', async () => {

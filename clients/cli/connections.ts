@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { role as roleShape } from '../../workers/hsm/protocol/values.ts'
 import type { Client } from '../sdk/client.ts'
+import { versioned } from '../sdk/version.ts'
 import { CliError } from './cli-error.ts'
 import { clusterOf, messageOf, readConfig, type CliConfig, type ClusterSettings } from './config.ts'
 import { configFileOf, defaultCaFileOf } from './home.ts'
@@ -69,7 +70,7 @@ export class Connections {
       clusterId: clusterId ?? settings.cluster_id,
       requireTwoCopies: !settings.options.disable_key_availability_check,
       retry: settings.options.default_retry_mode,
-      clientName: 'cloudhsm-cli',
+      clientName: versioned('cloudhsm-cli'),
       log: this.#log,
     })
   }

@@ -18,6 +18,7 @@ import { Requests, type FromHsm } from './requests.ts'
 import { Secret } from './secret.ts'
 import { loadTrust, type TrustSource } from './trust.ts'
 import { userCalls, type UserCalls, type UserName } from './users.ts'
+import { versioned } from './version.ts'
 
 export interface ClientOptions extends TrustSource {
   /** One HSM's address is enough; with several the client starts also when the first is down. */
@@ -28,7 +29,10 @@ export interface ClientOptions extends TrustSource {
   readonly requireTwoCopies?: boolean | undefined
   /** Retrying of throttled requests. Default `standard`. */
   readonly retry?: 'standard' | 'off' | undefined
-  /** What to be called in the HSM's log. */
+  /**
+   * What to be called, `name/version`: HSMs remember it, and `hsmTypeChange.oldestClients` may ask for a version.
+   * Default `strongroom-sdk` and the version of this Strongroom.
+   */
   readonly clientName?: string | undefined
   /** Milliseconds for TCP, TLS and greeting together. Default 5,000. */
   readonly connectTimeoutMs?: number | undefined
@@ -58,7 +62,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     servers: options.servers,
     trust: loadTrust(options),
     clusterId: options.clusterId,
-    clientName: options.clientName ?? 'strongroom-sdk',
+    clientName: options.clientName ?? versioned('strongroom-sdk'),
     connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
     callTimeoutMs: options.callTimeoutMs ?? 30_000,
     unreachableTimeoutMs: options.unreachableTimeoutMs ?? 5_000,

@@ -125,6 +125,20 @@ export const configurationFile = z.strictObject({
       validationSeconds: z.number().min(1).max(600).default(RECOVERY.validationSeconds),
     })
     .prefault({}),
+  hsmTypeChange: z
+    .strictObject({
+      /**
+       * The oldest version that clients of a name may have had in the last seven days, beyond what our own must have: by
+       * the name that a client calls itself, `{"my-app": "2.4"}`.
+       */
+      oldestClients: z
+        .record(
+          z.string().regex(/^[\w.+-]{1,48}$/, 'a name of letters, digits, . + - _'),
+          z.string().regex(/^\d+(\.\d+)*$/),
+        )
+        .default({}),
+    })
+    .prefault({}),
 })
 
 export type Configuration = Readonly<z.infer<typeof configurationFile>> & {

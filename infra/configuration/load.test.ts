@@ -173,6 +173,16 @@ describe('the configuration', () => {
     await write({})
   })
 
+  test('names the oldest versions of clients by name and number alone', async () => {
+    await write({ hsmTypeChange: { oldestClients: { 'my-app': '2.4' } } })
+    assert.deepEqual((await loadConfiguration({ data }, {})).hsmTypeChange.oldestClients, { 'my-app': '2.4' })
+    for (const wrong of [{ 'my-app': 'latest' }, { 'my-app': '2.x' }, { 'my/app': '2' }, { '': '2' }]) {
+      await write({ hsmTypeChange: { oldestClients: wrong } })
+      await assert.rejects(loadConfiguration({ data }, {}), /oldestClients/, JSON.stringify(wrong))
+    }
+    await write({})
+  })
+
   test('lies in the place for application data, unless something else is said', () => {
     assert.equal(dataDirectory(undefined, { XDG_DATA_HOME: '/share' }), '/share/strongroom')
     assert.equal(dataDirectory(undefined, { STRONGROOM_DATA: '/there', XDG_DATA_HOME: '/share' }), '/there')

@@ -4,10 +4,14 @@
  * two commits, the region with the higher revision is right, and the next change, or the next start, brings the others to it.
  */
 import { randomUUID } from 'node:crypto'
+import type { ChangedBy } from '../../api/trail/directory-events.ts'
 import { IDENTITY_LIMITS, type Directory } from '../../provider-schema/identity.ts'
 import type { StoredDirectory } from '../../state/identity.ts'
 import { openDatabase, type Access, type Database } from '../../state/database.ts'
 import { Trouble, codeOf, textOf } from '../trouble.ts'
+import { isNewer } from './level.ts'
+import { operator } from './operator.ts'
+import { replaceDirectory } from './replace-directory.ts'
 
 export interface RegionDatabase {
   readonly region: string
@@ -69,15 +73,19 @@ export async function newestDirectory({ prepared }: Regions): Promise<StoredDire
 }
 
 function newestOf(all: readonly StoredDirectory[]): StoredDirectory {
-  const [newest] = all.toSorted((a, b) => b.revision - a.revision || (a.stamp < b.stamp ? 1 : -1))
+  const [newest] = all.toSorted((a, b) => (isNewer(b, a) ? 1 : -1))
   if (!newest) throw new Error('there is no region')
   return newest
 }
 
-/** Writes what `change` makes of the newest directory to every region, or to none. Gives what it wrote. */
+/**
+ * Writes what `change` makes of the newest directory to every region, with what that changed there into its trail, or to
+ * none. Gives what it wrote.
+ */
 export function changeDirectory(
   { prepared }: Regions,
   change: (directory: Directory) => Directory,
+  by: ChangedBy = operator(),
 ): Promise<StoredDirectory> {
   return inAll(prepared, [], async (transactions) => {
     const all = await Promise.all(transactions.map((tx) => tx.identity.load()))
@@ -88,7 +96,11 @@ export function changeDirectory(
       throw new Trouble(`All accounts, keys and policies together may have ${IDENTITY_LIMITS.directory} characters.`)
     }
     const now = new Date()
-    await Promise.all(transactions.map((tx) => tx.identity.replace(next, now)))
+    const requestId = randomUUID()
+    for (const [at, { region }] of prepared.entries()) {
+      const [tx, was] = [transactions[at], all[at]]
+      if (tx && was) await replaceDirectory(tx, was, next, { region, by, at: now, requestId })
+    }
     return next
   })
 }
@@ -98,11 +110,13 @@ export function levelRegions({ prepared }: Regions): Promise<string[]> {
   return inAll(prepared, [], async (transactions) => {
     const all = await Promise.all(transactions.map((tx) => tx.identity.load()))
     const newest = newestOf(all)
-    const now = new Date()
+    const from = prepared[all.indexOf(newest)]?.region ?? ''
+    const change = { by: { kind: 'region', region: from }, at: new Date(), requestId: randomUUID() } as const
     const behind: string[] = []
     for (const [at, { region }] of prepared.entries()) {
-      if (all[at]?.stamp === newest.stamp) continue
-      await transactions[at]?.identity.replace(newest, now)
+      const [tx, was] = [transactions[at], all[at]]
+      if (!tx || !was || was.stamp === newest.stamp) continue
+      await replaceDirectory(tx, was, newest, { region, ...change })
       behind.push(region)
     }
     return behind

@@ -2,10 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { purgeTrail } from '../../state/audit.ts'
 import type { Pace } from '../../workers/jobs/pace.ts'
+import { OLDEST_CLIENTS } from '../../workers/jobs/client-versions.ts'
 import { startJobWorker, type JobWorker } from '../../workers/jobs/worker.ts'
 import { AuditMismatch, deliverAudit, deliverAudits } from '../audit/deliver.ts'
 import { openBackupStore, type BackupStore } from '../backup-store/directory-store.ts'
 import { startHost } from '../hosts/host.ts'
+import { keepAccountsLevel } from '../identity/level.ts'
 import { hsmPort } from '../management.ts'
 import { issueControl } from '../pki/control.ts'
 import { loadDeviceIssuer } from '../pki/device.ts'
@@ -74,6 +76,7 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
     identity,
     fleet,
     receiver: copyReceiver(database, backups, context.clock.now, log),
+    accounts: () => database.read.identity.load(),
     log,
   })
   const regions = regionClient({
@@ -92,6 +95,7 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
       ports: { hosts: host, hsms: hsmPort(identity, fleet), backups, regions },
       log,
       recovery: settings.recovery,
+      oldestClients: { ...OLDEST_CLIENTS, ...settings.hsmTypeChange.oldestClients },
       clock: context.clock.now,
       pace: paceOf(settings),
       host: { id, zones: settings.zones, capacity: CAPACITY },
@@ -101,6 +105,9 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
   })
   working.catch(() => undefined)
   const sweeping = sweep(context, backups)
+  const levelling = context.prepared
+    .then(() => keepAccountsLevel({ region: settings.region, database, peers: regions, log }, context.signal))
+    .catch(() => undefined)
   return {
     peerPort: listener.port,
     stop: async ({ leaveHsms }) => {
@@ -110,6 +117,7 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
       regions.close()
       await listener.close()
       await sweeping
+      await levelling
       await host.stop({ leaveRunning: leaveHsms })
       // Last, so that it finds what the HSMs wrote at their end.
       stopping.abort()

@@ -20,6 +20,7 @@ const { shape } = configurationFile.pick({
   keySeparation: true,
   limits: true,
   recovery: true,
+  hsmTypeChange: true,
   pace: true,
   rehearsal: true,
   trail: true,

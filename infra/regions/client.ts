@@ -6,10 +6,11 @@ import { Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { Hopeless } from '../../workers/jobs/transition.ts'
 import type { RegionPort } from '../../workers/jobs/ports.ts'
+import type { AccountPeers } from '../identity/level.ts'
 import type { ControlIdentity } from '../pki/control.ts'
 import type { Fleet } from '../pki/fleet.ts'
 import { controlUri, peerUri, regionControlName } from '../pki/names.ts'
-import { copyProgress, MAX_JSON_BYTES } from './wire.ts'
+import { copyProgress, MAX_ACCOUNTS, MAX_JSON_BYTES, offeredAccounts } from './wire.ts'
 
 export interface RegionClientOptions {
   /** The region that speaks. */
@@ -23,14 +24,16 @@ export interface RegionClientOptions {
 const IDLE_MS = 30_000
 
 interface Call {
-  readonly method: 'POST' | 'PUT'
+  readonly method: 'GET' | 'POST' | 'PUT'
   readonly path: string
   readonly body?: unknown
   readonly content?: AsyncIterable<Uint8Array>
+  /** Characters of the longest answer. */
+  readonly mostCharacters?: number
 }
 
 /** The other regions. `close` drops the connections that are kept. */
-export function regionClient(options: RegionClientOptions): RegionPort & { close(): void } {
+export function regionClient(options: RegionClientOptions): RegionPort & AccountPeers & { close(): void } {
   const { identity, fleet } = options
   const agent = new Agent({
     key: identity.keyPem,
@@ -62,6 +65,11 @@ export function regionClient(options: RegionClientOptions): RegionPort & { close
     abandonCopy: async (region, copyId, reason) => {
       await call(region, { method: 'POST', path: `/copies/${copyId}/abandon`, body: { reason } })
     },
+    newerAccounts: async (region, { revision, stamp }) => {
+      const path = `/accounts?${new URLSearchParams({ revision: String(revision), stamp }).toString()}`
+      const answer = await call(region, { method: 'GET', path, mostCharacters: MAX_ACCOUNTS })
+      return answer === undefined ? undefined : offeredAccounts.parse(answer)
+    },
     close: () => agent.destroy(),
   }
 }
@@ -84,21 +92,21 @@ function callRegion(options: RegionClientOptions, agent: Agent, region: string, 
       })
     })
     request.once('response', (response) => {
-      readAnswer(response, region).then(resolve, (error: unknown) =>
+      readAnswer(response, region, what.mostCharacters ?? MAX_JSON_BYTES).then(resolve, (error: unknown) =>
         reject(error instanceof Error ? error : new Error(String(error))),
       )
     })
-    if (what.content === undefined) request.end(JSON.stringify(what.body))
+    if (what.content === undefined) request.end(what.body === undefined ? undefined : JSON.stringify(what.body))
     else pipeline(Readable.from(what.content), request).catch(fail)
   })
 }
 
-async function readAnswer(response: IncomingMessage, region: string): Promise<unknown> {
+async function readAnswer(response: IncomingMessage, region: string, mostCharacters: number): Promise<unknown> {
   let text = ''
   response.setEncoding('utf8')
   for await (const piece of response) {
     text += String(piece)
-    if (text.length > MAX_JSON_BYTES) throw new Error(`${region} answers too much`)
+    if (text.length > mostCharacters) throw new Error(`${region} answers too much`)
   }
   const status = response.statusCode ?? 0
   if (status >= 200 && status < 300) return text === '' ? undefined : JSON.parse(text)

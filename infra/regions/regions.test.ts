@@ -17,6 +17,7 @@ import { openDatabase, type Database } from '../../state/database.ts'
 import type { CopyAnnouncement, RegionPort } from '../../workers/jobs/ports.ts'
 import { Hopeless } from '../../workers/jobs/transition.ts'
 import { openBackupStore, type BackupStore } from '../backup-store/directory-store.ts'
+import type { AccountPeers } from '../identity/level.ts'
 import { issueControl, type ControlIdentity } from '../pki/control.ts'
 import { openFleet, type Fleet } from '../pki/fleet.ts'
 import { regionControlName } from '../pki/names.ts'
@@ -37,7 +38,7 @@ let fresh: FreshDatabase
 let database: Database
 let store: BackupStore
 let server: RegionServer
-let here: RegionPort & { close(): void }
+let here: RegionPort & AccountPeers & { close(): void }
 let announced: Omit<CopyAnnouncement, 'sourceRegion' | 'copyId'>
 
 before(async () => {
@@ -47,7 +48,9 @@ before(async () => {
   database = openDatabase({ url: fresh.url })
   store = await openBackupStore(join(dir, 'backups'))
   const receiver = copyReceiver(database, store, () => new Date(), log)
-  server = await serveRegions({ host: '127.0.0.1', port: 0, identity: await identityOf(THERE), fleet, receiver, log })
+  const identity = await identityOf(THERE)
+  const accounts = () => database.read.identity.load()
+  server = await serveRegions({ host: '127.0.0.1', port: 0, identity, fleet, receiver, accounts, log })
   here = clientOf(await identityOf(HERE))
   const source = newBackupId()
   const { size, digest } = await (await openBackupStore(join(dir, 'source'))).put(source, Readable.from([CONTENT]))
@@ -229,6 +232,21 @@ test('a destination that is another region than was asked for is sent nothing', 
   assert.deepEqual(await countOfBackups(), before_)
 })
 
+test('accounts are told to a region that has older ones, to nobody else', async () => {
+  const stored = { revision: 4, stamp: 'four', directory: { accounts: [] } }
+  await database.read.identity.replace(stored, new Date())
+  assert.deepEqual(await here.newerAccounts(THERE, { revision: 3, stamp: 'zzz' }), stored)
+  assert.deepEqual(await here.newerAccounts(THERE, { revision: 0, stamp: '' }), stored)
+  assert.equal(await here.newerAccounts(THERE, { revision: 4, stamp: 'four' }), undefined)
+  assert.equal(await here.newerAccounts(THERE, { revision: 5, stamp: 'a' }), undefined)
+  const host = clientOf(await issueControl(fleet, 'host-1'))
+  try {
+    await assert.rejects(host.newerAccounts(THERE, { revision: 0, stamp: '' }), /the caller is no region/)
+  } finally {
+    host.close()
+  }
+})
+
 test('what is not the protocol is refused in a sentence', async () => {
   const { keyPem: key, chain: cert } = await identityOf(HERE)
   const as = (method: string, path: string, body = '') => ask({ method, path, key, cert }, body)
@@ -242,6 +260,7 @@ test('what is not the protocol is refused in a sentence', async () => {
     { error: 'the body is too long' },
   ])
   assert.deepEqual(await as('PUT', `/copies/${copyId}?offset=-1`), [400, { error: 'not an offset' }])
+  assert.deepEqual(await as('GET', '/accounts?revision=x&stamp='), [400, { error: 'not a version of accounts' }])
   assert.deepEqual(await as('PUT', `/copies/${copyId}`), [400, { error: 'not an offset' }])
   assert.deepEqual(await as('POST', '/copies/..%2f..%2fetc/finish'), [404, { error: 'no such copy' }])
   assert.deepEqual(await as('POST', `/copies/${copyId}/steal`), [404, { error: 'no such path' }])

@@ -7,11 +7,13 @@ import type { AddressInfo } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
 import type { CopyId } from '../../provider-schema/ids.ts'
+import type { StoredDirectory } from '../../state/identity.ts'
+import { isNewer } from '../identity/level.ts'
 import type { ControlIdentity } from '../pki/control.ts'
 import type { Fleet } from '../pki/fleet.ts'
 import { peerUri } from '../pki/names.ts'
 import { RefusedCopy, type CopyReceiver } from './receive-copies.ts'
-import { COPY_ID, copyAnnouncement, MAX_JSON_BYTES } from './wire.ts'
+import { COPY_ID, copyAnnouncement, heldAccounts, MAX_JSON_BYTES } from './wire.ts'
 
 export interface RegionServer {
   readonly port: number
@@ -25,6 +27,8 @@ export interface RegionServerOptions {
   readonly identity: ControlIdentity
   readonly fleet: Pick<Fleet, 'root' | 'controlCa'>
   readonly receiver: CopyReceiver
+  /** All accounts as this region knows them. */
+  readonly accounts: () => Promise<StoredDirectory>
   readonly log: Logger
 }
 
@@ -70,10 +74,19 @@ export async function serveRegions(options: RegionServerOptions): Promise<Region
   }
 }
 
-async function answer(request: IncomingMessage, response: ServerResponse, { receiver, fleet }: RegionServerOptions) {
+async function answer(request: IncomingMessage, response: ServerResponse, options: RegionServerOptions) {
+  const { receiver, fleet } = options
   const sourceRegion = callerOf(request, fleet)
   const url = new URL(request.url ?? '/', 'https://region')
   const [, collection, copyId = '', action = '', ...more] = url.pathname.split('/')
+  if (request.method === 'GET' && url.pathname === '/accounts') {
+    const held = heldAccounts.safeParse(Object.fromEntries(url.searchParams))
+    if (!held.success) throw new RefusedCopy(400, 'not a version of accounts')
+    const accounts = await options.accounts()
+    if (isNewer(accounts, held.data)) reply(response, 200, accounts)
+    else reply(response, 204)
+    return
+  }
   if (collection !== 'copies' || more.length > 0) throw new RefusedCopy(404, 'no such path')
   if (request.method === 'POST' && copyId === '') {
     const copy = copyAnnouncement.safeParse(await json(request))

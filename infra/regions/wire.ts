@@ -6,11 +6,13 @@
  *   PUT  /copies/<id>?offset=<n>   bytes from there on → 204
  *   POST /copies/<id>/finish       size and digest are compared, then the copy is READY → 204
  *   POST /copies/<id>/abandon      { reason }: the copy is given up → 204
+ *   GET  /accounts?revision=<n>&stamp=<s>   the directory of accounts if it is newer than that, else 204
  *
  * Errors: { error } with status 400 (never to succeed), 404 (no such copy), 409 (wrong offset or content), 500.
  */
 import { z } from 'zod'
 import { ID_PATTERNS, type BackupId, type ClusterId, type CopyId } from '../../provider-schema/ids.ts'
+import { directory, IDENTITY_LIMITS } from '../../provider-schema/identity.ts'
 import { CLUSTER_MODES, HSM_TYPES } from '../../provider-schema/limits.ts'
 
 const id = <T extends string>(pattern: RegExp) =>
@@ -45,6 +47,18 @@ export const copyProgress = z.object({
   done: z.boolean(),
 })
 export type CopyProgress = z.infer<typeof copyProgress>
+
+/** All accounts of a region. The secrets in it are sealed. */
+export const offeredAccounts = z.object({
+  revision: z.int().min(0),
+  stamp: z.string().max(64),
+  directory,
+})
+/** Which accounts the caller has. */
+export const heldAccounts = z.object({ revision: z.coerce.number().int().min(0), stamp: z.string().max(64) })
+
+/** Characters of the largest answer with accounts: what they may have, and JSON around it. */
+export const MAX_ACCOUNTS = IDENTITY_LIMITS.directory + 1_024
 
 /** Bytes of the largest JSON body. */
 export const MAX_JSON_BYTES = 256 * 1024

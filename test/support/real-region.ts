@@ -54,8 +54,9 @@ export async function startRealWorker(
   const identity = await issueControl(fleet, regionControlName(region))
   const hosts = await startHost({ dir: join(dir, region, 'hsms'), fleet, issuer: await loadDeviceIssuer(fleet), log })
   const backups = await openBackupStore(join(dir, region, 'backups'))
+  const accounts = () => database.read.identity.load()
   const receiver = copyReceiver(database, backups, () => new Date(), log)
-  const listener = await serveRegions({ host: '127.0.0.1', port: 0, identity, fleet, receiver, log })
+  const listener = await serveRegions({ host: '127.0.0.1', port: 0, identity, fleet, receiver, accounts, log })
   const peers = () => new Map(Object.entries(place.peers).map(([name, port]) => [name, { host: '127.0.0.1', port }]))
   const regions = regionClient({ region, peers, identity, fleet })
   const worker = startJobWorker({

@@ -3,6 +3,7 @@ import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { AuditLog } from './audit/audit-log.ts'
+import { SeenClients } from './client-port/seen-clients.ts'
 import { serveClients } from './client-port/serve.ts'
 import { HSM_FILES, hsmConfig, type HsmConfig } from './config.ts'
 import { clusterIdentity, type ClusterIdentity } from './identity/cluster-identity.ts'
@@ -130,6 +131,7 @@ async function start(
     clock: systemQuorumClock,
   })
   const mtls = new Mtls({ store, replication: replicator, hsmType })
+  const seenClients = new SeenClients(store.local, log)
   const phase = () => phaseOf({ identity, activated: () => users.activated })
 
   const peers = await servePeers({ ...peering, store, identity, replicator })
@@ -144,6 +146,7 @@ async function start(
       quorum,
       mtls,
       replication: replicator,
+      seenClients,
       cluster: () => clusterFacts(identity, config),
       phase,
     },
@@ -176,6 +179,7 @@ async function start(
       users: users.count,
       sessions: clients.sessions,
     }),
+    seenClients: () => seenClients.list(),
     activated: () => users.activated,
   })
   atStop(() => management.close(MANAGEMENT_GRACE_MS))

@@ -11,7 +11,7 @@ import { replaceHsm } from './replace-hsm.ts'
 import { again, Hopeless, to, type JobContext, type Next } from './transition.ts'
 
 /** One swap may take so long before the whole change is given up; the launch of the new HSM has 300 of these seconds. */
-const SWAP_MS = 15 * 60_000
+export const SWAP_SECONDS = 15 * 60
 const LOOK_AGAIN_MS = 50
 /** How long requests under way, and peers that lag, may hold up a swap. */
 export const DRAIN_MS = 5_000
@@ -56,7 +56,11 @@ export async function chooseSwap(
   if (!next) return to('finish')
   const begun = { hsmId: next.id, replacementId: newHsmId(), backupId: null, digest: null, validateBy: null }
   await keepProgress(ctx, cluster, async (tx, { swap }) => {
-    await tx.clusters.update(cluster.id, { deadline: new Date(Date.now() + SWAP_MS) })
+    // Each swap rests on its own, where the pace asks for it.
+    if (!swap) {
+      const deadline = new Date(Date.now() + SWAP_SECONDS * 1_000)
+      await tx.clusters.update(cluster.id, { deadline, notBefore: null })
+    }
     return { swap: swap ?? begun }
   })
   return to('drain')
@@ -78,7 +82,8 @@ export async function swapRows(cluster: Cluster, ctx: JobContext): Promise<Next>
     const old = await tx.hsms.find(swap.hsmId)
     if (now?.state !== cluster.state || !old || (await tx.hsms.find(swap.replacementId))) return
     const { hsmType } = cluster
-    await replaceHsm(tx, old, { id: swap.replacementId, hsmType, message: `It takes the place of ${old.id}.` })
+    const message = `It takes the place of ${old.id}.`
+    await replaceHsm(tx, old, { id: swap.replacementId, hsmType, message, rested: true })
   })
   return to('start')
 }

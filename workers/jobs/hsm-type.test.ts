@@ -5,6 +5,7 @@ import { modifyHsmType } from '../../api/cloudhsmv2/modify-hsm-type.ts'
 import type { ClusterId, HsmId } from '../../provider-schema/ids.ts'
 import type { Cluster } from '../../state/clusters.ts'
 import type { Hsm } from '../../state/hsms.ts'
+import { SWAP_SECONDS } from './hsm-swap.ts'
 import { launchHsm } from './launch-hsm.ts'
 import { migrateHsmType } from './migrate-hsm-type.ts'
 import { rollBackHsmType } from './roll-back-hsm-type.ts'
@@ -155,7 +156,7 @@ test('while the type changes every HSM refuses writes and the cluster shows how 
   assert.equal(begun.hsmTypeRollbackExpiration?.getTime(), start.getTime() + DAY_MS)
   const seen = new Set<string>()
   const onStep: JobContext['onStep'] = ({ step, recorded }) => {
-    if (!recorded || step === 'limit') return
+    if (!recorded || step === 'check-clients' || step === 'limit') return
     for (const { membership, phase } of b.world.hsms.values()) {
       if (membership?.clusterId === cluster.id && phase === 'active') assert.equal(membership.limitedWrites, true, step)
     }
@@ -164,6 +165,74 @@ test('while the type changes every HSM refuses writes and the cluster shows how 
   await carryOut(cluster.id, untilFinished, { ...b.ctx, onStep })
   assert.ok(seen.has('validate'))
 })
+
+test('a client of too old a version in the last seven days reverts the change, and the cluster says which', async () => {
+  const { cluster, hsms } = await hsm1Cluster(2, ['key'])
+  const [, second] = hsms
+  assert.ok(second)
+  const backups = (await readyBackups(cluster.id)).length
+  const day = new Date()
+  simulated(b, second.id).clients = [
+    { client: 'strongroom-sdk/0.0.9', seenAt: day.getTime() },
+    { client: 'strongroom-sdk/0.1.0', seenAt: day.getTime() },
+  ]
+  await modify(cluster.id, 'hsm2m.medium')
+  const reverted = await carryOut(cluster.id)
+  assert.deepEqual([reverted.state, reverted.hsmType, reverted.migration], ['ACTIVE', 'hsm1.medium', null])
+  assert.match(reverted.stateMessage ?? '', /undone\. .* strongroom-sdk 0\.0\.9 \(0\.1\.0 is needed\)/)
+  const ids = (rows: readonly Hsm[]) => rows.map(({ id }) => id)
+  assert.deepEqual(ids(await hsmsNow(cluster.id)), ids(hsms))
+  assert.equal((await readyBackups(cluster.id)).length, backups)
+  for (const { id } of hsms) assert.equal(simulated(b, id).membership?.limitedWrites, undefined)
+  // By the service clock, so that a rehearsal need not wait.
+  await modify(cluster.id, 'hsm2m.medium')
+  const clock = () => new Date(day.getTime() + 7 * DAY_MS)
+  assert.equal((await carryOut(cluster.id, untilFinished, { ...b.ctx, clock })).hsmType, 'hsm2m.medium')
+})
+
+for (const [what, definition, wanted] of [
+  ['a change', migrateHsmType, 'hsm2m.medium'],
+  ['its rollback', rollBackHsmType, 'hsm1.medium'],
+] as const) {
+  test(`at the pace of AWS ${what} rests half an hour before each swap, while the HSM works on`, async () => {
+    const { cluster, hsms } = await hsm1Cluster(2, ['key'])
+    if (wanted === 'hsm1.medium') {
+      await modify(cluster.id, 'hsm2m.medium')
+      await carryOut(cluster.id)
+    }
+    await modify(cluster.id, wanted)
+    const paced = { ...b.ctx, pace: 1 }
+    const goOn = () =>
+      launching(
+        cluster.id,
+        paced,
+        untilFinished<'cluster', { clusterId: ClusterId }>(definition, { clusterId: cluster.id }, paced),
+      )
+    const rests: number[] = []
+    for (let swap = 0; swap < hsms.length; swap++) {
+      await goOn()
+      const { step, notBefore, deadline, migration } = await clusterNow(cluster.id)
+      assert.ok(notBefore && deadline && migration?.swap)
+      assert.equal(step, 'drain')
+      const minutes = (notBefore.getTime() - Date.now()) / 60_000
+      assert.ok(minutes > 20 && minutes < 33, `${minutes} minutes`)
+      assert.equal(deadline.getTime() - notBefore.getTime(), SWAP_SECONDS * 1_000)
+      assert.deepEqual(
+        (await hsmsNow(cluster.id)).map(({ id, hsmType }) => [hsmType === wanted, simulated(b, id).draining]),
+        hsms.map((_, at) => [at < swap, false]),
+      )
+      // A worker that comes meanwhile waits for the same moment.
+      await goOn()
+      assert.equal((await clusterNow(cluster.id)).notBefore?.getTime(), notBefore.getTime())
+      rests.push(notBefore.getTime())
+      await b.database.read.clusters.update(cluster.id, { notBefore: new Date() })
+    }
+    await goOn()
+    const now = await clusterNow(cluster.id)
+    assert.deepEqual([now.state, now.hsmType, now.notBefore], ['ACTIVE', wanted, null])
+    assert.equal(new Set(rests).size, hsms.length)
+  })
+}
 
 test('a new HSM that holds something else takes the whole change back, and the cluster says why', async () => {
   const { cluster, hsms } = await hsm1Cluster(2, ['key'])

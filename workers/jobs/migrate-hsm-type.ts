@@ -1,7 +1,7 @@
 /**
  * ModifyCluster's HsmType: MODIFY_IN_PROGRESS → ACTIVE of the new type, or ROLLBACK_IN_PROGRESS (control-plane §2.4).
  *
- * limit → (choose → drain → compare → back-up → swap → start → validate) for one HSM after another → finish. From the
+ * check-clients → limit → (choose → drain → compare → back-up → swap → start → validate) for one HSM after another → finish. From the
  * first step on the HSMs refuse to change what is kept, so that the backup before each swap holds everything, and a
  * rollback loses nothing.
  */
@@ -17,8 +17,10 @@ import {
   keepSwap,
   leavingHsm,
   migrationOf,
+  SWAP_SECONDS,
   swapRows,
 } from './hsm-swap.ts'
+import { clientsTooOld, OLDEST_CLIENTS } from './client-versions.ts'
 import { announceMembership } from './membership.ts'
 import { beginBackup } from './take-backup.ts'
 import { RECOVERY } from './recovery.ts'
@@ -30,8 +32,20 @@ export const migrateHsmType = transition({
   job: jobs.migrateHsmType,
   idOf: (payload) => payload.clusterId,
   from: 'MODIFY_IN_PROGRESS',
-  first: 'limit',
+  restsBefore: 'drain',
+  secondsOnceRested: SWAP_SECONDS,
+  first: 'check-clients',
   steps: {
+    /** AWS's precondition: the HSMs know who was there. Reverts by itself when it does not hold, as at AWS. */
+    'check-clients': async (cluster, ctx) => {
+      const seen = []
+      for (const hsm of await membersOf(cluster, ctx)) {
+        seen.push(...((await withHsm(ctx, hsm, (connection) => connection.call('health', {}))).clients ?? []))
+      }
+      const why = clientsTooOld(seen, ctx.clock(), ctx.oldestClients ?? OLDEST_CLIENTS)
+      return why === undefined ? to('limit') : rollBack(cluster, ctx, why)
+    },
+
     /** Every HSM refuses writes before anything else happens. */
     limit: async (cluster, ctx) => {
       const told = await announceMembership(ctx, cluster.id)

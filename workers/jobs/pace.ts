@@ -15,6 +15,9 @@ const AWS_SECONDS = {
   'delete-hsm': [100, 140],
   'take-backup': [120, 300],
   'copy-backup': [120, 300],
+  /** For each HSM, before it is swapped: it works meanwhile (data-plane reference §8, "about 30 min per HSM"). */
+  'migrate-hsm-type': [1_650, 1_950],
+  'roll-back-hsm-type': [1_650, 1_950],
   /** From the moment a client activated the cluster until that shows. */
   activation: [70, 90],
 } as const satisfies Record<string, readonly [number, number]>

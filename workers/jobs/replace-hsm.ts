@@ -16,6 +16,8 @@ export interface Replacement {
   readonly hsmType: HsmType
   /** StateMessage while it is launched: why it comes. */
   readonly message?: string
+  /** What it is part of has rested: its launch does not, at whatever pace. */
+  readonly rested?: boolean
 }
 
 /**
@@ -41,6 +43,7 @@ export async function replaceHsm(tx: Access, old: Hsm, by: Replacement): Promise
     stateMessage: by.message ?? null,
     step: 'clear',
     replaces: old.id,
+    notBefore: by.rested === true ? new Date() : null,
   })
   await tx.enqueue(jobs.launchHsm, { hsmId: hsm.id })
   return hsm

@@ -10,7 +10,16 @@ import { newBackupId } from '../../provider-schema/ids.ts'
 import { jobs } from '../../provider-schema/jobs.ts'
 import type { Cluster } from '../../state/clusters.ts'
 import type { Hsm } from '../../state/hsms.ts'
-import { awaitReplacement, chooseSwap, DRAIN_MS, keepProgress, leavingHsm, migrationOf, swapRows } from './hsm-swap.ts'
+import {
+  awaitReplacement,
+  chooseSwap,
+  DRAIN_MS,
+  keepProgress,
+  leavingHsm,
+  migrationOf,
+  SWAP_SECONDS,
+  swapRows,
+} from './hsm-swap.ts'
 import { announceMembership } from './membership.ts'
 import type { ManagementConnection } from './ports.ts'
 import { beginBackup } from './take-backup.ts'
@@ -25,6 +34,8 @@ export const rollBackHsmType = transition({
   job: jobs.rollBackHsmType,
   idOf: (payload) => payload.clusterId,
   from: 'ROLLBACK_IN_PROGRESS',
+  restsBefore: 'drain',
+  secondsOnceRested: SWAP_SECONDS,
   first: 'limit',
   steps: {
     /** An HSM that does not answer may be the reason of the rollback: nobody waits for it. */

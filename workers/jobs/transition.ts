@@ -10,6 +10,7 @@ import type { Tracer, TraceContext } from '../../provider-schema/trace.ts'
 import type { JobSpec } from '../../provider-schema/jobs.ts'
 import { findRow, recordStep, rest, type Kind, type RowOf, type StateOf } from '../../state/change-state.ts'
 import type { Database } from '../../state/database.ts'
+import type { OldestClients } from './client-versions.ts'
 import { restMs, type Pace } from './pace.ts'
 import type { Ports } from './ports.ts'
 import type { Recovery } from './recovery.ts'
@@ -31,6 +32,8 @@ export interface JobContext {
   /** The host whose processes `ports.hosts` looks after. */
   readonly hostId?: string | undefined
   readonly recovery?: Recovery | undefined
+  /** Of which version clients must have been before the HSM type changes. */
+  readonly oldestClients?: OldestClients | undefined
   /** Told after each step, before its progress is recorded, and once it is. Tests end the process here. */
   readonly onStep?: ((at: { job: string; step: string; recorded: boolean }) => void) | undefined
 }
@@ -61,6 +64,8 @@ export interface Transition<K extends Kind, Payload> {
   readonly first: string
   /** The step before which it rests when the operator asked for a slower pace; the first, when left out. */
   readonly restsBefore?: string
+  /** Seconds that it may take once it has rested; those of its kind, when left out. */
+  readonly secondsOnceRested?: number
   readonly steps: Readonly<Record<string, (row: RowOf[K], ctx: JobContext) => Promise<Next>>>
   /** Leaves the state when the deadline has passed or the case is hopeless. `reason` is fit for StateMessage. */
   readonly expired: (row: RowOf[K], ctx: JobContext, reason: string) => Promise<void>
@@ -117,8 +122,8 @@ export async function perform<K extends Kind, Payload>(
 }
 
 /**
- * Until when the transition rests before this step. Decided once and kept in the row: a worker that dies loses nothing
- * of it, and another does not begin it anew.
+ * Until when the transition rests before this step. Decided once and kept in the row, until a step takes it out of there:
+ * a worker that dies loses nothing of it, and another does not begin it anew.
  */
 async function restOf<K extends Kind, Payload>(
   definition: Transition<K, Payload>,
@@ -130,7 +135,8 @@ async function restOf<K extends Kind, Payload>(
   if (pace === 0 || name !== (definition.restsBefore ?? definition.first)) return undefined
   const ms = restMs(pace, definition.job.name)
   if (ms === 0) return undefined
-  return rest(database.sql, definition.kind, row.id, { state: definition.from, step: row.step }, ms)
+  const at = { state: definition.from, step: row.step }
+  return rest(database.sql, definition.kind, row.id, at, ms, definition.secondsOnceRested)
 }
 
 /** Runs one step; what it throws becomes a repetition, or the end when it is hopeless. */

@@ -29,6 +29,7 @@ export interface JobWorkerOptions {
   /** The host that this process runs HSMs on; told to the database with every heartbeat. */
   readonly host?: { readonly id: string; readonly zones: string[]; readonly capacity: number }
   readonly recovery?: JobContext['recovery']
+  readonly oldestClients?: JobContext['oldestClients']
   /** The service clock; real time, when left out. */
   readonly clock?: JobContext['clock']
   /** 0, when left out. */
@@ -63,6 +64,7 @@ export function startJobWorker(options: JobWorkerOptions): JobWorker {
     signal: stop.signal,
     hostId: options.host?.id,
     recovery: options.recovery,
+    oldestClients: options.oldestClients,
     onStep: options.onStep,
     tracer: options.tracer,
   }

@@ -9,6 +9,7 @@ import type { Quorum } from '../quorum/quorum.ts'
 import type { Replication } from '../replication/replication.ts'
 import type { Keys } from '../vault/keys.ts'
 import type { Users } from '../vault/users.ts'
+import type { SeenClients } from './seen-clients.ts'
 
 export interface ClusterFacts {
   readonly clusterId: string
@@ -26,6 +27,7 @@ export interface ClientHsm {
   readonly quorum: Quorum
   readonly mtls: Mtls
   readonly replication: Replication
+  readonly seenClients: Pick<SeenClients, 'note'>
   /** Undefined while the HSM belongs to no cluster. */
   cluster(): ClusterFacts | undefined
   phase(): HsmPhase

@@ -365,6 +365,21 @@ test('a killed HSM has lost nothing that it acknowledged', async () => {
   }
 })
 
+test('the control plane is told which clients logged in, also by an HSM that was killed; a greeting alone does not count', async () => {
+  const greeting = await connected()
+  await greeting.call('hello', { client: 'stranger/0.0.1', protocol: 1 })
+  await cluster.first.stop('SIGKILL')
+  await cluster.first.start()
+  const management = await cluster.first.management()
+  const { clients = [] } = await management.call('health', {})
+  await management.close()
+  assert.deepEqual(
+    clients.map(({ client }) => client),
+    ['test'],
+  )
+  assert.ok(Math.abs(Date.now() - (clients[0]?.seenAt ?? 0)) < 3_600_000)
+})
+
 test('no password and no key is in the files of the HSM or in its log', async () => {
   const connection = await alice()
   const attributes = { label: 'findme', sign: true } as const

@@ -14,9 +14,10 @@ const FIPS_STATE = {
 
 export function sessionHandlers(hsm: ClientHsm) {
   return {
-    hello(_params, connection) {
+    hello({ client }, connection) {
       const cluster = requireCluster(hsm)
       connection.context.greeted = true
+      connection.context.client = client
       return {
         protocol: 1,
         hsmId: hsm.config.hsmId,
@@ -53,6 +54,7 @@ export function sessionHandlers(hsm: ClientHsm) {
         const caller = await hsm.users.login({ username, role, password, signed }, connection.remoteAddress)
         context.caller = caller
         connection.trust()
+        await hsm.seenClients.note(context.client)
         return caller
       } catch (error) {
         const reason = error instanceof HsmError ? error.code : 'Internal'

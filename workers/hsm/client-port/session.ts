@@ -14,6 +14,8 @@ import { PartOperations } from './part-operations.ts'
 export interface Session extends SessionScope {
   /** Whether `hello` was said. */
   greeted: boolean
+  /** What the client called itself then. */
+  client: string
   loggingIn: boolean
   caller: Caller | undefined
   /** What is to be signed for a login, or for registering a key. */
@@ -26,6 +28,7 @@ export type ClientConnection = PortConnection<Session>
 
 export const newSession = (): Session => ({
   greeted: false,
+  client: '',
   loggingIn: false,
   caller: undefined,
   challenge: undefined,

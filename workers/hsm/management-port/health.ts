@@ -16,6 +16,7 @@ export function healthHandlers(hsm: ManagedHsm) {
       peersConnected: [...hsm.peers.connected],
       peersInSync: [...hsm.peers.inSync],
       ...hsm.counts(),
+      clients: [...hsm.seenClients()],
       draining: isDrained(hsm.store),
       uptimeSeconds: process.uptime(),
     }),

@@ -1,6 +1,7 @@
 /** What the management port needs of the HSM that it belongs to. The wiring hands it in. */
 import type { Logger } from 'pino'
 import type { AuditLog } from '../audit/audit-log.ts'
+import type { SeenClient } from '../client-port/seen-clients.ts'
 import type { HsmConfig } from '../config.ts'
 import type { ClusterIdentity } from '../identity/cluster-identity.ts'
 import type { Device } from '../identity/device.ts'
@@ -33,6 +34,8 @@ export interface ManagedHsm {
     readonly users: number
     readonly sessions: number
   }
+  /** Which clients logged in here of late. */
+  seenClients(): readonly SeenClient[]
   /** Whether the cluster has an admin. */
   activated(): boolean
   /** Called when nothing is left of what this HSM held: the process is to end. */

@@ -65,6 +65,14 @@ export const managementOperations = {
       sessionKeys: z.number().optional(),
       users: z.number(),
       sessions: z.number(),
+      /**
+       * Client software that logged in within the last 14 days, as it called itself in `hello`, and when it did so last
+       * (epoch milliseconds). Absent in answers of earlier versions.
+       */
+      clients: z
+        .array(z.object({ client: z.string(), seenAt: z.number() }))
+        .max(64)
+        .optional(),
       draining: z.boolean(),
       uptimeSeconds: z.number(),
     }),

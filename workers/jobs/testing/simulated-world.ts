@@ -33,6 +33,8 @@ export interface SimulatedHsm {
   draining: boolean
   sealed: Map<string, Buffer>
   incoming: Map<string, Buffer>
+  /** Who logged in of late. */
+  clients?: { readonly client: string; readonly seenAt: number }[]
 }
 
 export interface SimulatedWorld {
@@ -251,6 +253,7 @@ function handlersOf(hsm: SimulatedHsm, all: ReadonlyMap<string, SimulatedHsm>): 
       sessions: 0,
       draining: hsm.draining,
       uptimeSeconds: 1,
+      ...(hsm.clients && { clients: hsm.clients }),
     }),
     inventory: () => ({
       records: hsm.content.size,

@@ -23,6 +23,7 @@ import { hashPassword } from '../../vault/passwords.ts'
 import { ToldPeers } from '../../vault/testing/told-peers.ts'
 import { encodeUser, userPath } from '../../vault/user-record.ts'
 import { Users } from '../../vault/users.ts'
+import { SeenClients } from '../seen-clients.ts'
 import { clientHandlers } from '../serve.ts'
 import { endLogin, newSession, type ClientConnection } from '../session.ts'
 
@@ -102,6 +103,7 @@ export async function startInProcess({
           quorum,
           mtls: new Mtls(vaulted),
           replication: peers,
+          seenClients: new SeenClients(store.local, log),
           cluster: () => ({ clusterId: 'cluster-testtesttes', hsmType, mode }),
           phase: () => 'active',
           load: () => 1,

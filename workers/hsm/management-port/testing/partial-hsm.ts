@@ -80,6 +80,7 @@ export async function partialHsm(t: TestContext, hsmId = 'hsm-1'): Promise<Parti
     clients: { drain: () => Promise.resolve(), resume: () => undefined, cutOff: () => undefined },
     zeroised: () => undefined,
     counts: () => ({ keys: 0, sessionKeys: 0, users: 0, sessions: 0 }),
+    seenClients: () => [],
     activated: () => store.get('users/admin') !== undefined,
   }
   const server = await serveManagement(hsm)

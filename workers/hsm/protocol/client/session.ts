@@ -6,7 +6,7 @@ import { bytes, member, password, role, tokenSignature, username } from '../valu
 const none = z.strictObject({})
 
 export const sessionOperations = {
-  /** First request of a connection. Anyone. */
+  /** First request of a connection. `client` is what the software calls itself, `name/version`. Anyone. */
   hello: {
     params: z.strictObject({ client: z.string().max(128), protocol: z.literal(1) }),
     result: z.object({
