@@ -12,6 +12,7 @@ import { stayDrained } from './management-port/drain.ts'
 import { phaseOf } from './management-port/managed-hsm.ts'
 import { serveManagement } from './management-port/serve.ts'
 import { systemQuorumClock } from './quorum/clock.ts'
+import { watchPeerChanges } from './quorum/peer-changes.ts'
 import { Quorum } from './quorum/quorum.ts'
 import { QuorumValues } from './quorum/values.ts'
 import { Mtls } from './mtls/mtls.ts'
@@ -101,6 +102,16 @@ async function start(
     log,
   })
   atStop(() => replicator.stop())
+
+  watchPeerChanges({
+    store,
+    inService: () => identity.current !== undefined,
+    note(event) {
+      audit.note(identity.current?.clusterId ?? 'none', event).catch((error: unknown) => {
+        log.error({ reason: String(error) }, 'a change by another HSM could not be recorded yet')
+      })
+    },
+  })
 
   // Its own, not the cluster's: while a cluster changes its type it has HSMs of both.
   const hsmType = () => config.hsmType

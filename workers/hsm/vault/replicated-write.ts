@@ -1,6 +1,7 @@
 /** Writing what must not be lost: durable here, durable on enough HSMs, or undone. */
 import { HsmError } from '../protocol/errors.ts'
 import { limitedWrites } from '../policy/roles.ts'
+import { withApprovals } from '../quorum/spent-approvals.ts'
 import type { Replication } from '../replication/replication.ts'
 import type { FeedEntry, RecordStore } from './record-store.ts'
 
@@ -26,7 +27,8 @@ export function requireWritable({ replication }: Pick<Vaulted, 'replication'>, w
 
 /**
  * Writes and waits for peers. With fewer than `copies` HSMs holding it in the end, puts back what stood before and
- * throws NotEnoughCopies with `refusal`. Throws PolicyRefused in limited-write mode.
+ * throws NotEnoughCopies with `refusal`. Throws PolicyRefused in limited-write mode. The approvals that the work spends
+ * go along with the change, and with its undoing. Gives the entries of the changes.
  */
 export async function writeReplicated(
   { store, replication }: Vaulted,
@@ -35,9 +37,9 @@ export async function writeReplicated(
 ): Promise<FeedEntry[]> {
   requireWritable({ replication }, 'the change')
   const before = changes.map(({ path }) => ({ path, value: store.get(path)?.value }))
-  const entries = await store.write(changes)
+  const entries = await store.write(withApprovals(changes))
   if ((await replication.spread(entries, SPREAD_TIMEOUT_MS)) >= copies) return entries
-  const undone = await store.write(before)
+  const undone = await store.write(withApprovals(before))
   // A peer that took the change after all takes its undoing as well; nobody waits for that.
   void replication.spread(undone, SPREAD_TIMEOUT_MS)
   throw new HsmError('NotEnoughCopies', refusal)

@@ -9,7 +9,7 @@ import { hashPassword, isPassword } from './passwords.ts'
 import type { FeedEntry } from './record-store.ts'
 import { writeReplicated, type Vaulted } from './replicated-write.ts'
 import { isSignedToken, requireTokenSignKey, withApprovalKey, withLoginKey, type TokenSign } from './token-sign.ts'
-import { decodeUser, encodeUser, usernameOf, userPath, type UserRecord } from './user-record.ts'
+import { approvalKeyIn, decodeUser, encodeUser, usernameOf, userPath, type UserRecord } from './user-record.ts'
 
 /** Always listed, never a login (§1.1). */
 const APPLIANCE_USER = 'app_user'
@@ -79,8 +79,7 @@ export class Users {
 
   /** The key that the user approves with (DER SubjectPublicKeyInfo), if one is registered. */
   approvalKeyOf({ username, role }: UserName): Uint8Array | undefined {
-    const user = this.#users.get(username)
-    return user?.role === role && user.tokenSign?.quorum ? user.tokenSign.publicKey : undefined
+    return approvalKeyIn(this.#users.get(username), role)
   }
 
   list(): UserInfo[] {
