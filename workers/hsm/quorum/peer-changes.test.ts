@@ -61,7 +61,7 @@ async function twoHsms() {
     quorum.approve(session, { approvalData: record, signatures })
     await quorum.claim(session, [{ service: 'user' }])?.spendOn(work)
   }
-  const create = (username: string) => () => users.create({ username, role: 'admin', password: 'a-secret-1' })
+  const create = (username: string) => () => users.create({ username, role: 'crypto-user', password: 'a-secret-1' })
   await values.set('user', 2)
   assert.deepEqual(await arrive(), [], 'while there was no quorum nothing needed approvals')
   return { store, there, replication, users, values, quorum, service, caller, arrive, approved, create }
@@ -110,7 +110,7 @@ test('a change that was undone comes with the approvals that it had', async () =
   await arrive()
   replication.holding = 1
   await assert.rejects(
-    approved(['two', 'three'], () => users.delete({ username: 'bob', role: 'admin' })),
+    approved(['two', 'three'], () => users.delete({ username: 'bob', role: 'crypto-user' })),
     { code: 'NotEnoughCopies' },
   )
   assert.deepEqual(said(await arrive()), [['users/bob', 'verified', 'two,three', '']])

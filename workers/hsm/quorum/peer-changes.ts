@@ -8,13 +8,20 @@
  */
 import type { AuditEvent } from '../audit/event.ts'
 import type { Caller } from '../policy/roles.ts'
-import { hsmNumber, recordsIn, serviceIn, hsmNumberIn, tokenOf, usernameIn } from '../protocol/quorum.ts'
-import type { AdminService } from '../protocol/quorum.ts'
+import {
+  hsmNumber,
+  hsmNumberIn,
+  recordsIn,
+  serviceIn,
+  tokenOf,
+  usernameIn,
+  type AdminService,
+} from '../protocol/quorum.ts'
 import type { FeedEntry, RecordStore, VersionedRecord } from '../vault/record-store.ts'
 import { isSignedToken } from '../vault/token-sign.ts'
 import { approvalKeyIn, decodeUser, usernameOf, userPath } from '../vault/user-record.ts'
-import { APPROVALS, approvalsPath, areOf, decodeApprovals, type SpentApprovals } from './spent-approvals.ts'
-import { isQuorumValue, requiredBy, valuePath } from './values.ts'
+import { APPROVALS, approvalsPath, areOf, decodeApprovals, serviceOf, type SpentApprovals } from './spent-approvals.ts'
+import { isQuorumValue, requiredBy, valuePath } from './value-record.ts'
 
 export interface PeerChangesOptions {
   readonly store: Pick<RecordStore, 'get' | 'list' | 'onCommit'>
@@ -44,7 +51,7 @@ export function watchPeerChanges({ store, inService, note }: PeerChangesOptions)
 
   store.onCommit((entries, origin) => {
     for (const entry of origin === 'peer' && watching ? entries : []) {
-      const service = serviceOf(entry)
+      const service = serviceOf(entry.path)
       if (!service) continue
       const event = look(entry, service)
       if (event) note(event)
@@ -129,10 +136,4 @@ export function watchPeerChanges({ store, inService, note }: PeerChangesOptions)
     if (usernameOf(path) === undefined) return true
     return (value === undefined) !== (users.get(path)?.value === undefined)
   }
-}
-
-function serviceOf({ path }: FeedEntry): AdminService | undefined {
-  if (usernameOf(path) !== undefined) return 'user'
-  if (isQuorumValue(path)) return 'quorum'
-  return path.startsWith('mtls/') ? 'cluster' : undefined
 }

@@ -6,9 +6,11 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { Packr } from 'msgpackr'
 import { z } from 'zod'
 import { approval, MAX_SIGNATURES } from '../protocol/client/quorum.ts'
-import { MAX_TOKEN_RECORDS, TOKEN_RECORD_BYTES } from '../protocol/quorum.ts'
+import { MAX_TOKEN_RECORDS, TOKEN_RECORD_BYTES, type AdminService } from '../protocol/quorum.ts'
 import { bytes } from '../protocol/values.ts'
 import type { RecordVersion } from '../vault/record-store.ts'
+import { usernameOf } from '../vault/user-record.ts'
+import { isQuorumValue } from './value-record.ts'
 
 const packr = new Packr({ useRecords: false })
 export const APPROVALS = 'approvals/'
@@ -23,6 +25,13 @@ export type SpentApprovals = z.infer<typeof spentApprovals>
 
 /** Where the approvals of a record's newest state stand. */
 export const approvalsPath = (changed: string) => APPROVALS + changed
+
+/** Whose approvals a change of the record may need; undefined for what never does. */
+export function serviceOf(path: string): AdminService | undefined {
+  if (usernameOf(path) !== undefined) return 'user'
+  if (isQuorumValue(path)) return 'quorum'
+  return path.startsWith('mtls/') ? 'cluster' : undefined
+}
 
 /** Undefined when the bytes are no approvals. */
 export function decodeApprovals(value: Uint8Array): SpentApprovals | undefined {
@@ -51,7 +60,9 @@ export function withApprovals(changes: readonly Change[]): Change[] {
   const approvals = spending.getStore()
   if (!approvals) return [...changes]
   const value = packr.pack(approvals)
-  return changes.flatMap((change) => [{ path: approvalsPath(change.path), value }, change])
+  return changes.flatMap((change) =>
+    serviceOf(change.path) ? [{ path: approvalsPath(change.path), value }, change] : [change],
+  )
 }
 
 /** Whether approvals and change were written in one commit, by this rule: versions of one HSM, one behind the other. */

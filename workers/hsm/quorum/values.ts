@@ -1,22 +1,8 @@
 /** How many approvals admin services need: one value for the whole cluster each (data-plane reference §5). */
-import { Packr } from 'msgpackr'
-import { z } from 'zod'
 import { HsmError } from '../protocol/errors.ts'
 import { ADMIN_SERVICES, INVALID_QUORUM_VALUE_TEXT, MAX_QUORUM_VALUE, type AdminService } from '../protocol/quorum.ts'
-import type { VersionedRecord } from '../vault/record-store.ts'
 import { writeReplicated, type Vaulted } from '../vault/replicated-write.ts'
-
-const packr = new Packr({ useRecords: false })
-/** As records keep it. Fields may be added; none may change its meaning. */
-const quorumValueRecord = z.object({ value: z.number().int().min(1).max(MAX_QUORUM_VALUE) })
-const PREFIX = 'quorum-values/'
-export const valuePath = (service: AdminService) => PREFIX + service
-export const isQuorumValue = (path: string) => path.startsWith(PREFIX)
-
-/** Approvals that a record of `valuePath` asks for; 1, which is none, while there is no such record. */
-export function requiredBy(record: Pick<VersionedRecord, 'value'> | undefined): number {
-  return record?.value === undefined ? 1 : quorumValueRecord.parse(packr.unpack(record.value)).value
-}
+import { encodeValue, requiredBy, valuePath } from './value-record.ts'
 
 export interface QuorumValuesOptions extends Vaulted {
   readonly hsmType: () => string
@@ -58,7 +44,7 @@ export class QuorumValues {
         `${INVALID_QUORUM_VALUE_TEXT} It is 1 to ${MAX_QUORUM_VALUE}, and at most the number of admins (${admins()})`,
       )
     }
-    await writeReplicated(this.#options, [{ path: valuePath(service), value: packr.pack({ value }) }], {
+    await writeReplicated(this.#options, [{ path: valuePath(service), value: encodeValue(value) }], {
       copies: Math.min(2, Math.max(1, replication.members().length)),
       refusal: 'the quorum value was put back: it must be held by at least 2 HSMs, and no other HSM took it in time',
     })

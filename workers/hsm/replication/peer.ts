@@ -132,9 +132,11 @@ export class Peer {
     this.#surroundings.onProgress()
   }
 
-  /** Follows the peer's feed to its end, once, if there is a link. Throws what the link throws. */
-  async catchUp(): Promise<void> {
-    if (this.#link) await this.#follow(this.#link, this.#pulled)
+  /** Follows the peer's feed to its end, once; false when there is no link. Throws what the link throws. */
+  async catchUp(): Promise<boolean> {
+    if (!this.#link) return false
+    await this.#follow(this.#link, this.#pulled)
+    return true
   }
 
   /** Ends the link and the wish for one. */

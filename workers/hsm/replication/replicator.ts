@@ -126,15 +126,18 @@ export class Replicator implements Replication {
     await this.#until(() => this.#all((peer) => peer.settled), timeoutMs)
   }
 
-  /** Takes over what every linked member has now, as far as that succeeds in the time. */
-  async catchUp(timeoutMs: number): Promise<void> {
+  async catchUp(timeoutMs: number): Promise<number> {
     let done = false
-    const pulls = [...this.#peers.values()].map((peer) => peer.catchUp())
+    let followed = 0
+    const pulls = [...this.#peers.values()].map(async (peer) => {
+      if (await peer.catchUp()) followed += 1
+    })
     void Promise.allSettled(pulls).then(() => {
       done = true
       this.#progressed()
     })
     await this.#until(() => done, timeoutMs)
+    return 1 + followed
   }
 
   /** Ends every link. Resolves when nothing is under way any more. */
