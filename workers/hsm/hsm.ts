@@ -3,6 +3,8 @@ import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { AuditLog } from './audit/audit-log.ts'
+import type { AuditEvent } from './audit/event.ts'
+import { PeerHeads } from './audit/peer-heads.ts'
 import { serveClients } from './client-port/serve.ts'
 import { HSM_FILES, hsmConfig, type HsmConfig } from './config.ts'
 import { clusterIdentity, type ClusterIdentity } from './identity/cluster-identity.ts'
@@ -92,6 +94,13 @@ async function start(
   const membership = new Membership(store.local, config.trust.controlCa)
   const peering = { config, device, membership, log }
   const connect = peerConnector(peering)
+  const note = (event: AuditEvent) => {
+    audit.note(identity.current?.clusterId ?? 'none', event).catch((error: unknown) => {
+      log.error({ reason: String(error) }, 'what is known of another HSM could not be recorded yet')
+    })
+  }
+  const peerHeads = new PeerHeads({ clock: systemClock, note })
+  atStop(() => Promise.resolve(peerHeads.stop()))
   const replicator = await Replicator.start({
     hsmId: config.hsmId,
     store,
@@ -99,19 +108,12 @@ async function start(
     membership,
     connect,
     clock: systemClock,
+    onAuditHead: (hsmId, head) => peerHeads.heard(hsmId, head),
     log,
   })
   atStop(() => replicator.stop())
 
-  watchPeerChanges({
-    store,
-    inService: () => identity.current !== undefined,
-    note(event) {
-      audit.note(identity.current?.clusterId ?? 'none', event).catch((error: unknown) => {
-        log.error({ reason: String(error) }, 'a change by another HSM could not be recorded yet')
-      })
-    },
-  })
+  watchPeerChanges({ store, inService: () => identity.current !== undefined, note })
 
   // Its own, not the cluster's: while a cluster changes its type it has HSMs of both.
   const hsmType = () => config.hsmType
@@ -143,7 +145,7 @@ async function start(
   const mtls = new Mtls({ store, replication: replicator, hsmType })
   const phase = () => phaseOf({ identity, activated: () => users.activated })
 
-  const peers = await servePeers({ ...peering, store, identity, replicator })
+  const peers = await servePeers({ ...peering, store, identity, replicator, auditHead: () => audit.head })
   atStop(() => peers.close())
   const clients = await serveClients(
     {

@@ -9,6 +9,7 @@ import {
   type AuditedRole,
   type Opcode,
 } from './opcodes.ts'
+import { headLines, type AuditHead } from './peer-heads.ts'
 
 /** What the event was done to. Never a secret: handles and names only. */
 export type Details =
@@ -24,6 +25,7 @@ export type Details =
       /** Why they do not stand for the change. */
       readonly reason: string | undefined
     }
+  | ({ readonly kind: 'peer-head'; readonly hsmId: string } & AuditHead)
 
 export interface AuditEvent {
   readonly opcode: Opcode
@@ -89,12 +91,14 @@ const LOG_TYPE_OF = {
   keys: 'MGMT_KEY_DETAILS_LOG',
   user: 'MGMT_USER_DETAILS_LOG',
   'peer-change': 'MINIMAL_LOG_ENTRY',
+  'peer-head': 'MINIMAL_LOG_ENTRY',
 } as const
 
 function detailLines(details: Details): string[] {
   if (details.kind === 'user') {
     return [`User Name : ${details.username}`, `User Type : ${USER_TYPES[details.role]}`]
   }
+  if (details.kind === 'peer-head') return headLines(details)
   if (details.kind === 'peer-change') {
     const { record, hsmId, approvers, reason } = details
     return [

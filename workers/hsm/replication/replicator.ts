@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { Packr } from 'msgpackr'
 import type { Logger } from 'pino'
 import { z } from 'zod'
+import type { AuditHead } from '../audit/peer-heads.ts'
 import type { ClusterIdentity, IdentityRecord } from '../identity/cluster-identity.ts'
 import type { Member } from '../protocol/values.ts'
 import type { FeedEntry, RecordStore } from '../vault/record-store.ts'
@@ -34,6 +35,8 @@ export interface ReplicatorOptions {
   /** Connects to a member's peer port and makes sure that it is that member. */
   readonly connect: (member: Member, signal: AbortSignal) => Promise<PeerLink>
   readonly clock: Clock
+  /** Told how far another HSM's audit log is. */
+  readonly onAuditHead?: (hsmId: string, head: AuditHead) => void
   readonly log: Logger
 }
 
@@ -155,7 +158,7 @@ export class Replicator implements Replication {
 
   /** Links to the members that the newest list names, and to no one else. */
   #seekPeers(): void {
-    const { hsmId, store, identity, membership, connect, clock, log } = this.#options
+    const { hsmId, store, identity, membership, connect, clock, onAuditHead, log } = this.#options
     const clusterId = identity.current?.clusterId
     const belongs = clusterId !== undefined && membership.clusterId === clusterId && membership.includes(hsmId)
     const members = belongs && !this.#stopped ? membership.members.filter((member) => member.hsmId !== hsmId) : []
@@ -174,6 +177,7 @@ export class Replicator implements Replication {
         membership,
         connect,
         clock,
+        onAuditHead,
         log,
         onProgress: () => this.#progressed(),
       })
