@@ -152,7 +152,7 @@ export function keyCalls(requests: Requests): KeyCalls {
   }
 }
 
-type PairRequest = Omit<Request<'key-generate-rsa'>, 'modulusBits' | 'publicExponent'>
+type PairRequest = Omit<Request<'key-generate-rsa'>, 'modulusBits' | 'publicExponent' | 'mechanism'>
 
 function ofSession(request: PairRequest): boolean {
   const { publicAttributes, privateAttributes, ...rest } = request

@@ -1,7 +1,10 @@
 /** Approvals and signed logins with real HSM processes, keys and signatures made by the openssl program. */
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join as joinPath } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { z } from 'zod'
+import { AUDIT_DIRECTORY, auditFileName, auditFilesIn } from '../../workers/hsm/audit/files.ts'
 import { opensslSigner, type Signer } from '../../workers/hsm/quorum/testing/signer.ts'
 import { startCluster, startHsmProcess, type HsmProcess, type TestCluster } from '../../workers/hsm/testing/process.ts'
 import { createClient, type Client, type ClientOptions } from './client.ts'
@@ -82,6 +85,17 @@ describe('a cluster of two HSMs that asks for two approvals', () => {
     }))
     return JSON.stringify({ ...token, signatures })
   }
+  /** Changes by the other HSM that this one's audit log tells of. */
+  const changesHeardOf = async ({ directory }: HsmProcess) => {
+    const audit = joinPath(directory, AUDIT_DIRECTORY)
+    const texts = (await auditFilesIn(audit)).map((file) => readFile(joinPath(audit, auditFileName(file)), 'utf8'))
+    const told = /Response : \d+:HSM \w+: (\w+)\\n[^"]*Changed Record : (\S+?)\\n[^"]*Approved By : ([\w, ]+)/g
+    return [...(await Promise.all(texts)).join('').matchAll(told)].map(([, response, record, approvedBy]) => ({
+      record,
+      response,
+      approvedBy,
+    }))
+  }
   const REQUIRED = { code: 'QuorumRequired', message: 'Quorum approval is required for this operation' }
 
   before(async () => {
@@ -139,6 +153,9 @@ describe('a cluster of two HSMs that asks for two approvals', () => {
       client.quorum.approved([signed], () => client.users.delete(bob)),
       { code: 'QuorumFailed' },
     )
+    // The HSM that was not asked has verified the approvals as well, and its audit log says so.
+    const heard = await Promise.all([cluster.first, ...joined].map(changesHeardOf))
+    assert.deepEqual(heard.flat(), [{ record: 'users/bob', response: 'SUCCESS', approvedBy: 'admin, second' }])
   })
 
   test('a wrong signer and too few signers are refused by every HSM', async () => {

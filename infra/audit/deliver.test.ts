@@ -130,6 +130,24 @@ test('strongroom audit verify compares with what the HSM has, as long as it is t
   assert.match(stdout, /differs from what the HSM has/)
 })
 
+test("strongroom audit verify finds the end of a log that is missing with another HSM's log", async (t) => {
+  const { hsm, log, data, places, stream, file } = await delivered(t)
+  const other = await auditedHsm(t, { pki: hsm.pki, hsmId: 'hsm-bbbbbbbbbbb' })
+  assert.ok(log.head)
+  const details = { kind: 'peer-head', hsmId: 'hsm-aaaaaaaaaaa', ...log.head } as const
+  await (await other.open()).note(CLUSTER, { opcode: 'SR_PEER_HEAD', operation: 'replication', session: 0, details })
+  await deliverAudit(other.directory, places.logs)
+  assert.equal((await strongroom('audit', 'verify', '--data', data)).code, 0)
+  const text = await readFile(file, 'utf8')
+  await writeFile(file, `${text.split('\n').slice(0, 4).join('\n')}\n`)
+  for (const paths of [[], [stream, other.auditDirectory]]) {
+    const { code, stdout } = await strongroom('audit', 'verify', ...paths, '--data', data)
+    assert.equal(code, 1)
+    assert.match(stdout, /^FAIL .*hsm-aaaaaaaaaaa\/000001\.jsonl: hsm-bbbbbbbbbbb saw 3 events of this log/)
+    assert.match(stdout, /ok {4}cluster-testtesttes hsm-bbbbbbbbbbb/)
+  }
+})
+
 test('a cluster that there is no log of is told, with those that there are', async (t) => {
   const { data } = await delivered(t)
   const { code, stderr } = await strongroom('audit', 'verify', '--data', data, '--cluster', 'cluster-bbbbbbbbbbb')

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { readLine } from '../../workers/hsm/audit/chain.ts'
 import { AUDIT_DIRECTORY } from '../../workers/hsm/audit/files.ts'
+import { compareLogs } from '../../workers/hsm/audit/compare.ts'
 import { verifyAudit, type AuditFile, type Verified } from '../../workers/hsm/audit/verify.ts'
 import { filePathsOf, streamsIn, type AuditStream } from '../audit/places.ts'
 import { dataDirectory } from '../configuration/load.ts'
@@ -75,18 +76,33 @@ export async function auditVerify(paths: readonly string[], flags: AuditVerifyFl
     ...(flags.head !== undefined && { head: flags.head }),
   }
   if (paths.length > 0) {
-    report(verifyAudit(await read(paths), options))
+    const logs = await Promise.all((await logsIn(paths)).map(async (each) => verifyAudit(await read(each), options)))
+    compareLogs(logs).forEach(report)
     return
   }
-  for (const stream of await chosen(flags)) {
-    const delivered = await read(await filePathsOf(stream.directory))
-    report(verifyAudit(delivered, options))
-    report(await comparedWithOwn(stream, delivered))
+  const streams = await Promise.all(
+    (await chosen(flags)).map(async (stream) => {
+      const delivered = await read(await filePathsOf(stream.directory))
+      return { verified: verifyAudit(delivered, options), compared: await comparedWithOwn(stream, delivered) }
+    }),
+  )
+  for (const [i, verified] of compareLogs(streams.map((stream) => stream.verified)).entries()) {
+    report(verified)
+    report(streams[i]?.compared)
   }
 }
 
+/** Each directory that is named is a log of its own; files that are named are one together. */
+async function logsIn(paths: readonly string[]): Promise<string[][]> {
+  const isDirectory = async (path: string) => (await stat(path).catch(() => undefined))?.isDirectory() ?? false
+  const kinds = await Promise.all(paths.map(isDirectory))
+  const files = paths.filter((_, i) => !kinds[i])
+  const directories = paths.filter((_, i) => kinds[i])
+  return [...directories.map((path) => [path]), ...(files.length > 0 ? [files] : [])]
+}
+
 /** As long as the HSM is there, its own files must begin with what was delivered, and hold nothing that is not signed. */
-async function comparedWithOwn(stream: Stream, delivered: readonly AuditFile[]): Promise<Verified | undefined> {
+async function comparedWithOwn(stream: Stream, delivered: readonly AuditFile[]): Promise<Reported | undefined> {
   const own = await read(await filePathsOf(stream.own))
   if (own.length === 0) return undefined
   const name = (path: string) => path.slice(path.lastIndexOf('/') + 1)
@@ -100,7 +116,9 @@ async function comparedWithOwn(stream: Stream, delivered: readonly AuditFile[]):
     : { hsmId: stream.hsmId, clusterId: stream.clusterId, events: 0, head: undefined, findings }
 }
 
-function report(verified: Verified | undefined): void {
+type Reported = Pick<Verified, 'hsmId' | 'clusterId' | 'events' | 'head' | 'findings'>
+
+function report(verified: Reported | undefined): void {
   if (!verified) return
   const { hsmId = 'unknown', clusterId = 'unknown', events, head, findings } = verified
   for (const { file, line, says } of findings) {

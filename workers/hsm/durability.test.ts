@@ -11,27 +11,12 @@ import { AUDIT_DIRECTORY, auditFileName, auditFilesIn } from './audit/files.ts'
 import { verifyAudit } from './audit/verify.ts'
 import type { ClientOperations } from './protocol/client-operations.ts'
 import type { Connection } from './protocol/connection.ts'
-import { startCluster, type TestCluster } from './testing/process.ts'
+import { activatedCluster, aliceOn } from './testing/activated.ts'
+import type { TestCluster } from './testing/process.ts'
 
 const ROUNDS = 15
 const one = { requireTwoCopies: false } as const
 type Client = Connection<ClientOperations>
-
-async function activated(): Promise<TestCluster> {
-  const cluster = await startCluster()
-  const admin = await cluster.first.client(cluster.customer.certificate)
-  await admin.call('activate', { password: 'admin-secret-1' })
-  await admin.call('login', { username: 'admin', role: 'admin', password: 'admin-secret-1' })
-  await admin.call('user-create', { username: 'alice', role: 'crypto-user', password: 'alice-secret-1' })
-  await admin.close()
-  return cluster
-}
-
-async function alice({ first, customer }: TestCluster): Promise<Client> {
-  const client = await first.client(customer.certificate)
-  await client.call('login', { username: 'alice', role: 'crypto-user', password: 'alice-secret-1' })
-  return client
-}
 
 const makeKey = (client: Client, label: string) =>
   client.call('key-generate-aes', { lengthBytes: 32, attributes: { label, encrypt: true }, ...one })
@@ -57,7 +42,7 @@ async function auditOf({ first, pki }: TestCluster) {
 }
 
 test(`killed ${ROUNDS} times at any moment of making and deleting keys, an HSM keeps what it acknowledged`, async (t) => {
-  const cluster = await activated()
+  const cluster = await activatedCluster()
   t.after(() => cluster.first.dispose())
   const standing = new Set<string>()
   const gone = new Set<string>()
@@ -65,7 +50,7 @@ test(`killed ${ROUNDS} times at any moment of making and deleting keys, an HSM k
   /** Asked for, and never answered: they may be there or not. */
   const unknown = new Set<string>()
   for (let round = 0; round < ROUNDS; round++) {
-    const client = await alice(cluster)
+    const client = await aliceOn(cluster)
     let acknowledged = 0
     const makers = [1, 2, 3].map(async () => {
       for (;;) {
@@ -94,7 +79,7 @@ test(`killed ${ROUNDS} times at any moment of making and deleting keys, an HSM k
     await cluster.first.stop('SIGKILL')
     await work
     await cluster.first.start()
-    const again = await alice(cluster)
+    const again = await aliceOn(cluster)
     const held = await handlesOf(again)
     await again.close()
     const lost = [...standing].filter((handle) => !held.has(handle))
@@ -127,8 +112,8 @@ test(
     process.env['TMPDIR'] = disk
     let cluster: TestCluster | undefined
     try {
-      cluster = await activated()
-      const client = await alice(cluster)
+      cluster = await activatedCluster()
+      const client = await aliceOn(cluster)
       const { key } = await makeKey(client, 'kept')
       const filler = join(disk, 'filler')
       await fill(filler)
@@ -151,7 +136,7 @@ test(
       await cluster.first.stop('SIGKILL')
       await rm(filler)
       await cluster.first.start()
-      const again = await alice(cluster)
+      const again = await aliceOn(cluster)
       const held = await handlesOf(again)
       assert.deepEqual(
         [...made].filter((handle) => !held.has(handle)),

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { AuditLog } from './audit/audit-log.ts'
 import { SeenClients } from './client-port/seen-clients.ts'
+import type { AuditEvent } from './audit/event.ts'
+import { PeerHeads } from './audit/peer-heads.ts'
 import { serveClients } from './client-port/serve.ts'
 import { HSM_FILES, hsmConfig, type HsmConfig } from './config.ts'
 import { clusterIdentity, type ClusterIdentity } from './identity/cluster-identity.ts'
@@ -13,6 +15,7 @@ import { stayDrained } from './management-port/drain.ts'
 import { phaseOf } from './management-port/managed-hsm.ts'
 import { serveManagement } from './management-port/serve.ts'
 import { systemQuorumClock } from './quorum/clock.ts'
+import { watchPeerChanges } from './quorum/peer-changes.ts'
 import { Quorum } from './quorum/quorum.ts'
 import { QuorumValues } from './quorum/values.ts'
 import { Mtls } from './mtls/mtls.ts'
@@ -92,6 +95,13 @@ async function start(
   const membership = new Membership(store.local, config.trust.controlCa)
   const peering = { config, device, membership, log }
   const connect = peerConnector(peering)
+  const note = (event: AuditEvent) => {
+    audit.note(identity.current?.clusterId ?? 'none', event).catch((error: unknown) => {
+      log.error({ reason: String(error) }, 'what is known of another HSM could not be recorded yet')
+    })
+  }
+  const peerHeads = new PeerHeads({ clock: systemClock, note })
+  atStop(() => Promise.resolve(peerHeads.stop()))
   const replicator = await Replicator.start({
     hsmId: config.hsmId,
     store,
@@ -99,9 +109,12 @@ async function start(
     membership,
     connect,
     clock: systemClock,
+    onAuditHead: (hsmId, head) => peerHeads.heard(hsmId, head),
     log,
   })
   atStop(() => replicator.stop())
+
+  watchPeerChanges({ store, inService: () => identity.current !== undefined, note })
 
   // Its own, not the cluster's: while a cluster changes its type it has HSMs of both.
   const hsmType = () => config.hsmType
@@ -134,7 +147,7 @@ async function start(
   const seenClients = new SeenClients(store.local, log)
   const phase = () => phaseOf({ identity, activated: () => users.activated })
 
-  const peers = await servePeers({ ...peering, store, identity, replicator })
+  const peers = await servePeers({ ...peering, store, identity, replicator, auditHead: () => audit.head })
   atStop(() => peers.close())
   const clients = await serveClients(
     {

@@ -13,6 +13,7 @@ import type { RecordStore } from '../vault/record-store.ts'
 import { BEGINNING, chainLine, FORMAT, signedText, type NewLine } from './chain.ts'
 import { eventText, type AuditEvent } from './event.ts'
 import { AUDIT_DIRECTORY, AuditFiles, auditFilesIn } from './files.ts'
+import type { AuditHead } from './peer-heads.ts'
 import { standingOf, type Mark } from './resume.ts'
 
 export interface AuditLimits {
@@ -66,6 +67,7 @@ export class AuditLog {
   #file = 0
   #sequence = 0
   #hash = BEGINNING
+  #head: AuditHead | undefined
   #damage: string | undefined
   #waiting: Waiting[] = []
   #underWay = 0
@@ -98,6 +100,14 @@ export class AuditLog {
   /** Number of the next event. */
   get sequence(): number {
     return this.#sequence
+  }
+
+  /**
+   * The newest checkpoint that other HSMs are to write down; undefined while there is none since the start. What only says
+   * how far their logs are is no news to them.
+   */
+  get head(): AuditHead | undefined {
+    return this.#head
   }
 
   /**
@@ -211,6 +221,9 @@ export class AuditLog {
     })
     await this.#append(this.#chain(this.#hash, events, this.#sequence + batch.length))
     this.#sequence += batch.length
+    if (batch.some(({ event }) => event.opcode !== 'SR_PEER_HEAD')) {
+      this.#head = { events: this.#sequence, hash: this.#hash }
+    }
   }
 
   async #beginFile(clusterId: string): Promise<void> {

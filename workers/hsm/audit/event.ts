@@ -9,11 +9,23 @@ import {
   type AuditedRole,
   type Opcode,
 } from './opcodes.ts'
+import { headLines, type AuditHead } from './peer-heads.ts'
 
 /** What the event was done to. Never a secret: handles and names only. */
 export type Details =
   | { readonly kind: 'keys'; readonly secret?: string | undefined; readonly public?: string | undefined }
   | { readonly kind: 'user'; readonly username: string; readonly role: AuditedRole }
+  | {
+      readonly kind: 'peer-change'
+      /** Path of the record that another HSM changed. */
+      readonly record: string
+      readonly hsmId: string
+      /** Whose approvals this HSM verified. */
+      readonly approvers: readonly string[]
+      /** Why they do not stand for the change. */
+      readonly reason: string | undefined
+    }
+  | ({ readonly kind: 'peer-head'; readonly hsmId: string } & AuditHead)
 
 export interface AuditEvent {
   readonly opcode: Opcode
@@ -75,11 +87,26 @@ export function eventText(event: AuditEvent, { usecs, sequence, reboots }: Stamp
   ].join('\n')
 }
 
-const LOG_TYPE_OF = { keys: 'MGMT_KEY_DETAILS_LOG', user: 'MGMT_USER_DETAILS_LOG' } as const
+const LOG_TYPE_OF = {
+  keys: 'MGMT_KEY_DETAILS_LOG',
+  user: 'MGMT_USER_DETAILS_LOG',
+  'peer-change': 'MINIMAL_LOG_ENTRY',
+  'peer-head': 'MINIMAL_LOG_ENTRY',
+} as const
 
 function detailLines(details: Details): string[] {
   if (details.kind === 'user') {
     return [`User Name : ${details.username}`, `User Type : ${USER_TYPES[details.role]}`]
+  }
+  if (details.kind === 'peer-head') return headLines(details)
+  if (details.kind === 'peer-change') {
+    const { record, hsmId, approvers, reason } = details
+    return [
+      `Changed Record : ${record}`,
+      `Changed By HSM : ${hsmId}`,
+      `Approved By : ${approvers.length > 0 ? approvers.join(', ') : 'nobody'}`,
+      ...(reason === undefined ? [] : [`Reason : ${reason}`]),
+    ]
   }
   return [`Priv/Secret Key Handle : ${decimal(details.secret)}`, `Public Key Handle : ${decimal(details.public)}`]
 }

@@ -48,6 +48,8 @@ export const OPCODES = {
   SR_MTLS_DEREGISTER_TRUST_ANCHOR: 0x8104,
   SR_MTLS_SET_ENFORCEMENT: 0x8105,
   SR_READ_KEY_VALUE: 0x8106,
+  SR_PEER_CHANGE: 0x8107,
+  SR_PEER_HEAD: 0x8108,
 } as const satisfies Record<string, number>
 export type Opcode = keyof typeof OPCODES
 

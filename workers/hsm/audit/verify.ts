@@ -5,6 +5,7 @@
 import { verify, X509Certificate } from 'node:crypto'
 import { certificatesOf, hsmOf, issued } from '../identity/trust.ts'
 import { BEGINNING, readLine, signedText, type AuditLine } from './chain.ts'
+import { headIn, type AuditHead } from './peer-heads.ts'
 
 export interface AuditFile {
   /** What findings call it. */
@@ -35,6 +36,20 @@ export interface Verified {
   /** Newest checkpoint: how many events it covers, when it was signed (epoch milliseconds), its hash. */
   readonly head: { readonly events: number; readonly timestamp: number; readonly hash: string } | undefined
   readonly findings: readonly Finding[]
+  /** Events before this number are in no file. */
+  readonly from: number
+  /** Hashes of all checkpoints. */
+  readonly checkpoints: ReadonlySet<string>
+  /** What it says of the ends of other HSMs' logs, and where. */
+  readonly peerHeads: readonly PeerHead[]
+  /** What findings call the newest file. */
+  readonly lastFile: string
+}
+
+export interface PeerHead extends AuditHead {
+  readonly hsmId: string
+  readonly file: string
+  readonly line: number
 }
 
 /** Looks at the files of one HSM, in whatever order they are given. */
@@ -60,6 +75,8 @@ class Checker {
   readonly #root: X509Certificate
   readonly #findings: Finding[] = []
   readonly #hashes = new Set<string>()
+  readonly #peerHeads: PeerHead[] = []
+  #from: number | undefined
   /** Of the line before; undefined at the first file and behind a line that cannot be read. */
   #previous: string | undefined
   #sequence: number
@@ -104,6 +121,10 @@ class Checker {
       events: this.#events,
       head: this.#newest,
       findings: this.#findings,
+      from: this.#from ?? 0,
+      checkpoints: this.#hashes,
+      peerHeads: this.#peerHeads,
+      lastFile: this.#at.file,
     }
   }
 
@@ -124,7 +145,7 @@ class Checker {
     }
     this.#previous = line.hash
     if (line.kind === 'file') this.#begins(line)
-    if (line.kind === 'event') this.#event(line.sequence)
+    if (line.kind === 'event') this.#event(line)
     return line.kind === 'checkpoint' && this.#checkpoint(line)
   }
 
@@ -141,12 +162,15 @@ class Checker {
     if (!before && from >= head.sequence) this.#sequence = head.sequence
     if (head.damage !== undefined) this.#find(`the HSM itself found the log damaged before this file: ${head.damage}`)
     if (head.sequence !== this.#sequence) this.#gap(head.sequence)
+    this.#from ??= head.sequence
     this.#head = head
     this.#device = this.#certified(head)
   }
 
-  #event(sequence: number): void {
+  #event({ sequence, message }: Extract<AuditLine, { kind: 'event' }>): void {
     this.#events += 1
+    const head = headIn(message)
+    if (head) this.#peerHeads.push({ ...head, ...this.#at })
     if (sequence !== this.#sequence) this.#gap(sequence)
     this.#sequence = sequence + 1
   }

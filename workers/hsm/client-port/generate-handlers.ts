@@ -79,8 +79,10 @@ export function generateHandlers(hsm: ClientHsm) {
     'key-generate-generic-secret': ({ lengthBytes, ...order }, connection) =>
       generateOne('key-generate-generic-secret', connection, order, 'generic-secret', lengthBytes),
 
-    'key-generate-rsa': ({ modulusBits, publicExponent, ...order }, connection) =>
-      generatePair('key-generate-rsa', connection, order, 'rsa', () => generateRsa(modulusBits, publicExponent)),
+    'key-generate-rsa': ({ modulusBits, publicExponent, mechanism, ...order }, connection) =>
+      generatePair('key-generate-rsa', connection, order, mechanism === 'rsa-x9-31' ? mechanism : 'rsa', () =>
+        generateRsa(modulusBits, publicExponent),
+      ),
 
     'key-generate-ec': ({ curve, ...order }, connection) =>
       generatePair('key-generate-ec', connection, order, curve === 'ed25519' ? 'ed25519' : 'ec', () =>

@@ -15,7 +15,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import type { KeySeparation } from '../policy/key-separation.ts'
 import type { AttributeTemplate, KeyInfo } from '../protocol/attributes.ts'
-import { startCluster } from '../testing/process.ts'
+import { activatedCluster, aliceOn } from '../testing/activated.ts'
 import { startInProcess, type InProcessSession } from './testing/in-process.ts'
 
 const once = { requireTwoCopies: false } as const
@@ -535,21 +535,15 @@ test('a sharee takes a shared key away: wraps, derives, reads, changes, shares o
 })
 
 test('an HSM process takes its key separation from its configuration', async () => {
-  const { first, customer } = await startCluster({ keySeparation: 'strict' })
-  const connection = await first.client(customer.certificate)
+  const cluster = await activatedCluster({ keySeparation: 'strict' })
   try {
-    await connection.call('activate', { password: 'admin-secret-1' })
-    await connection.call('login', { username: 'admin', role: 'admin', password: 'admin-secret-1' })
-    const user = { username: 'alice', role: 'crypto-user', password: 'alice-secret-1' } as const
-    await connection.call('user-create', user)
-    await connection.call('logout', {})
-    await connection.call('login', user)
+    const connection = await aliceOn(cluster)
     await assert.rejects(
       connection.call('key-generate-aes', { lengthBytes: 16, attributes: { wrap: true, decrypt: true }, ...once }),
       policy(/\(strict\).*neither encrypts nor decrypts/),
     )
-  } finally {
     await connection.close()
-    await first.dispose()
+  } finally {
+    await cluster.first.dispose()
   }
 })

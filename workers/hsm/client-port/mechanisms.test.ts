@@ -6,7 +6,8 @@ import type { ClientOperations } from '../protocol/client-operations.ts'
 import type { Connection } from '../protocol/connection.ts'
 import { PART_LIMITS } from '../protocol/client/multi-part.ts'
 import { CURVES, HASHES, ML_DSA_PARAMETER_SETS, ML_KEM_PARAMETER_SETS } from '../protocol/mechanisms.ts'
-import { startCluster, type TestCluster } from '../testing/process.ts'
+import { activatedCluster, aliceOn } from '../testing/activated.ts'
+import type { TestCluster } from '../testing/process.ts'
 
 type Client = Connection<ClientOperations>
 
@@ -16,20 +17,9 @@ let fips1: Client
 /** A second login on the cluster in NON_FIPS mode. */
 let other: Client
 
-async function clientOf(cluster: TestCluster): Promise<Client> {
-  const client = await cluster.first.client(cluster.customer.certificate)
-  await client.call('login', { username: 'alice', role: 'crypto-user', password: 'alice-secret-1' })
-  return client
-}
-
-async function started(options: Parameters<typeof startCluster>[0]): Promise<TestCluster> {
-  const cluster = await startCluster(options)
+async function started(options: Parameters<typeof activatedCluster>[0]): Promise<TestCluster> {
+  const cluster = await activatedCluster(options)
   clusters.push(cluster)
-  const admin = await cluster.first.client(cluster.customer.certificate)
-  await admin.call('activate', { password: 'admin-secret-1' })
-  await admin.call('login', { username: 'admin', role: 'admin', password: 'admin-secret-1' })
-  await admin.call('user-create', { username: 'alice', role: 'crypto-user', password: 'alice-secret-1' })
-  await admin.close()
   return cluster
 }
 
@@ -38,9 +28,9 @@ before(async () => {
     started({ mode: 'NON_FIPS' }),
     started({ mode: 'FIPS', hsmType: 'hsm1.medium' }),
   ])
-  free = await clientOf(first)
-  other = await clientOf(first)
-  fips1 = await clientOf(second)
+  free = await aliceOn(first)
+  other = await aliceOn(first)
+  fips1 = await aliceOn(second)
 })
 after(async () => {
   await Promise.all([free, other, fips1].map((client) => client.close()))

@@ -21,6 +21,11 @@ import { leftPadded, modulusBitsOf } from './rsa-encryption.ts'
 
 const generate = promisify(generateKeyPair)
 
+/**
+ * A pair of at least 2048 bits with an exponent above 2^16. Of those OpenSSL 3 makes every one as FIPS 186-4 B.3.6 says
+ * (ossl_rsa_sp800_56b_generate_key): p - 1 and p + 1, and those of q, each have a large prime factor that was chosen
+ * first, as ANS X9.31 has it. So it is what `rsa-pkcs` and `rsa-x9-31` both ask for.
+ */
 export async function generateRsa(modulusBits: number, publicExponent: number): Promise<PairMaterial> {
   const { privateKey } = await generate('rsa', { modulusLength: modulusBits, publicExponent })
   return pairMaterial(privateKey, describeRsa)

@@ -3,7 +3,7 @@ import { generateKeyPairSync, X509Certificate, type KeyObject } from 'node:crypt
 import { test } from 'node:test'
 import { makeCertificate, makeRequest } from '../identity/certificate.ts'
 import { MemoryStore } from '../replication/testing/memory-store.ts'
-import type { Replication } from '../replication/replication.ts'
+import { ToldPeers } from '../vault/testing/told-peers.ts'
 import { customerCa } from '../testing/pki.ts'
 import { leadsTo, MAX_CHAIN_BYTES, readAnchor } from './anchor.ts'
 import { Mtls } from './mtls.ts'
@@ -81,14 +81,7 @@ test('a certificate counts when the first authority of the anchor issued it, not
 
 test('a cluster of hsm1.medium has no mTLS, and is told why', async () => {
   const store = new MemoryStore('hsm-a')
-  const replication: Replication = {
-    members: () => [],
-    onMembersChanged: () => undefined,
-    spread: () => Promise.resolve(1),
-    copies: () => 1,
-    writesLimited: false,
-  }
-  const mtls = new Mtls({ store, replication, hsmType: () => 'hsm1.medium' })
+  const mtls = new Mtls({ store, replication: new ToldPeers(0), hsmType: () => 'hsm1.medium' })
   const refusal = { code: 'PolicyRefused', message: /mTLS is for clusters of hsm2m\.medium/ }
   await assert.rejects(mtls.register(customerCa('clients').certificate), refusal)
   await assert.rejects(mtls.setLevel('cluster'), refusal)

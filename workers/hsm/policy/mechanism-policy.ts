@@ -56,6 +56,13 @@ export const MECHANISM_POLICY = [
     source: TABLE_PAGE,
   },
   {
+    mechanisms: ['rsa-x9-31'],
+    operations: ['generate'],
+    ...ANYWHERE,
+    rule: ANY_RULE,
+    source: 'FIPS 186-4 B.3.6; ' + TABLE_PAGE,
+  },
+  {
     mechanisms: ['rsa-pkcs', 'rsa-pkcs-unhashed', 'rsa-x509', 'rsa-pkcs-pss', 'ecdsa', 'hmac', 'aes-cmac'],
     operations: ['sign', 'verify'],
     ...ANYWHERE,

@@ -5,6 +5,9 @@
 import { z } from 'zod'
 import { bytes } from './values.ts'
 
+/** How an RSA pair may be asked for: CKM_RSA_PKCS_KEY_PAIR_GEN and CKM_RSA_X9_31_KEY_PAIR_GEN. */
+export const RSA_PAIR_MECHANISMS = ['rsa-pkcs', 'rsa-x9-31'] as const
+
 /** The CLI's names; `prime256v1` and `secp256r1` are one curve. Ed25519 (RFC 8032) signs only. */
 export const CURVES = [
   'prime256v1',

@@ -87,6 +87,19 @@ export function hsmNumber(hsmId: string): number {
 /** What stands for the HSM in a record. */
 export const hsmNumberIn = (record: Uint8Array): number => Buffer.from(record).readUInt32BE(4)
 
+/** The service in a record; undefined for a code that is not known here. */
+export function serviceIn(record: Uint8Array): QuorumService | undefined {
+  const code = Buffer.from(record).readUInt16BE(2)
+  return QUORUM_SERVICES.find((service) => SERVICE_CODES[service] === code)
+}
+
+/** Who asked for the token. */
+export function usernameIn(record: Uint8Array): string {
+  return Buffer.from(record)
+    .toString('utf8', 32, 32 + USERNAME_BYTES)
+    .replace(/\0+$/, '')
+}
+
 /** The records of `approval_data`, in their order; undefined when it is none. */
 export function recordsIn(approvalData: Uint8Array): Buffer[] | undefined {
   const count = approvalData.length / TOKEN_RECORD_BYTES

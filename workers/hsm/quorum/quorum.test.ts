@@ -45,6 +45,7 @@ function hsm({ hsmId = 'hsm-0', hsmType = 'hsm2m.medium', admins = 3 } = {}) {
     members: () => members,
     onMembersChanged: (listener: typeof tell) => void (tell = listener),
     spread: () => Promise.resolve(1),
+    catchUp: () => Promise.resolve(1),
     copies: () => 1,
     writesLimited: false,
   }

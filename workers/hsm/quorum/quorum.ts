@@ -18,6 +18,7 @@ import { isSignedToken } from '../vault/token-sign.ts'
 import type { Users } from '../vault/users.ts'
 import type { QuorumClock } from './clock.ts'
 import { approvesFor, thresholdOf, type KeyInQuorum } from './key-quorum.ts'
+import { takingAlong, type SpentApprovals } from './spent-approvals.ts'
 import { TokenStore, type Approver, type LoginSession, type Token } from './token-store.ts'
 import type { QuorumValues } from './values.ts'
 
@@ -86,6 +87,7 @@ export class Quorum {
     const approvers = new Map(
       signatures.map((approval) => [approval.username, this.#approver(token, approvalData, approval)]),
     )
+    token.approvalData = Buffer.from(approvalData)
     token.approvers = [...approvers.values()]
     token.spendable = records[0]?.equals(token.record) ?? false
     return { approvals: this.#approvals(token), spendable: token.spendable }
@@ -168,7 +170,7 @@ export class Quorum {
     if (!isSignedToken(publicKey, approvalData, signature)) {
       throw failed(`the signature of ${username} does not verify with the key that is registered`)
     }
-    return { username, role, publicKey }
+    return { username, role, signature, publicKey }
   }
 
   /** Admins for admin services; for a key its owner and those it is shared with. */
@@ -237,10 +239,14 @@ export class Claim {
     for (const token of tokens) token.spending = true
   }
 
-  /** Gives what the work gives; when it throws, the tokens can be used again. */
+  /**
+   * Gives what the work gives; when it throws, the tokens can be used again. What the work writes for admin services takes
+   * the approvals along.
+   */
   async spendOn<Result>(work: () => Result | Promise<Result>): Promise<Result> {
+    const spent = this.#tokens.find(({ service, approvers }) => !isKeyService(service) && approvers.length > 0)
     try {
-      const result = await work()
+      const result = await (spent ? takingAlong(spentApprovals(spent), work) : work())
       for (const token of this.#tokens) this.#store.delete(token)
       return result
     } finally {
@@ -248,6 +254,11 @@ export class Claim {
     }
   }
 }
+
+const spentApprovals = ({ approvalData, approvers }: Token): SpentApprovals => ({
+  approvalData,
+  signatures: approvers.map(({ username, role, signature }) => ({ username, role, signature })),
+})
 
 function loggedIn({ caller }: LoginSession): Caller {
   if (!caller) throw new HsmError('NotAuthenticated', 'quorum tokens belong to a login')

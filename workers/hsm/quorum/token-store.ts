@@ -1,5 +1,6 @@
 /** The tokens of one HSM: in memory, few, for ten minutes, each for one login. */
 import type { Caller } from '../policy/roles.ts'
+import type { Approval } from '../protocol/client/quorum.ts'
 import { HsmError } from '../protocol/errors.ts'
 import { isKeyService, TOKEN_LIFETIME_SECONDS, type QuorumService } from '../protocol/quorum.ts'
 import type { QuorumClock } from './clock.ts'
@@ -15,7 +16,7 @@ export interface LoginSession {
 }
 
 /** Who signed, and with which key (DER): one that is replaced approves nothing. */
-export interface Approver extends Caller {
+export interface Approver extends Approval {
   readonly publicKey: Uint8Array
 }
 
@@ -27,6 +28,8 @@ export interface Token {
   readonly session: LoginSession
   readonly login: Caller
   readonly expiresAt: number
+  /** What they signed. */
+  approvalData: Uint8Array
   approvers: readonly Approver[]
   /** Whether what was signed names this HSM as the one to spend it on. */
   spendable: boolean
@@ -67,6 +70,7 @@ export class TokenStore {
       session,
       login,
       expiresAt: this.#clock.monotonicMs() + TOKEN_LIFETIME_SECONDS * 1000,
+      approvalData: record,
       approvers: [],
       spendable: false,
       spending: false,

@@ -1,14 +1,8 @@
 /** How many approvals admin services need: one value for the whole cluster each (data-plane reference §5). */
-import { Packr } from 'msgpackr'
-import { z } from 'zod'
 import { HsmError } from '../protocol/errors.ts'
 import { ADMIN_SERVICES, INVALID_QUORUM_VALUE_TEXT, MAX_QUORUM_VALUE, type AdminService } from '../protocol/quorum.ts'
 import { writeReplicated, type Vaulted } from '../vault/replicated-write.ts'
-
-const packr = new Packr({ useRecords: false })
-/** As records keep it. Fields may be added; none may change its meaning. */
-const quorumValueRecord = z.object({ value: z.number().int().min(1).max(MAX_QUORUM_VALUE) })
-const pathOf = (service: AdminService) => `quorum-values/${service}`
+import { encodeValue, requiredBy, valuePath } from './value-record.ts'
 
 export interface QuorumValuesOptions extends Vaulted {
   readonly hsmType: () => string
@@ -25,8 +19,7 @@ export class QuorumValues {
 
   /** Approvals that an operation of the service needs; 1 when it needs none. */
   required(service: AdminService): number {
-    const value = this.#options.store.get(pathOf(service))?.value
-    return value === undefined ? 1 : quorumValueRecord.parse(packr.unpack(value)).value
+    return requiredBy(this.#options.store.get(valuePath(service)))
   }
 
   /** The values of the services that this type of HSM has. */
@@ -51,7 +44,7 @@ export class QuorumValues {
         `${INVALID_QUORUM_VALUE_TEXT} It is 1 to ${MAX_QUORUM_VALUE}, and at most the number of admins (${admins()})`,
       )
     }
-    await writeReplicated(this.#options, [{ path: pathOf(service), value: packr.pack({ value }) }], {
+    await writeReplicated(this.#options, [{ path: valuePath(service), value: encodeValue(value) }], {
       copies: Math.min(2, Math.max(1, replication.members().length)),
       refusal: 'the quorum value was put back: it must be held by at least 2 HSMs, and no other HSM took it in time',
     })

@@ -1,4 +1,5 @@
 /** Taking over what is new in a peer's feed. */
+import type { AuditHead } from '../audit/peer-heads.ts'
 import { ConnectionLost } from '../protocol/errors.ts'
 import type { FeedEntry, RecordStore } from '../vault/record-store.ts'
 import { isNewer } from '../vault/record-version.ts'
@@ -18,6 +19,8 @@ export interface FollowOptions {
   readonly taken?: (entries: readonly FeedEntry[]) => void
   /** Told after each batch that all up to this number is on disk. */
   readonly reached?: (seq: number) => void
+  /** Told how far the peer's audit log is. */
+  readonly auditHead?: ((head: AuditHead) => void) | undefined
 }
 
 /**
@@ -26,7 +29,8 @@ export interface FollowOptions {
  */
 export async function followFeed({ link, from, store, ...options }: FollowOptions): Promise<void> {
   for (let after = from; ;) {
-    const { listings } = await link.call('pull', { after, limit: BATCH_RECORDS })
+    const { listings, auditHead } = await link.call('pull', { after, limit: BATCH_RECORDS })
+    if (auditHead) options.auditHead?.(auditHead)
     const last = listings.at(-1)
     if (last === undefined) return
     if (last.seq <= after) throw new ConnectionLost('the feed of a peer goes backwards')

@@ -1,4 +1,5 @@
 /** What an HSM answers its peers. */
+import type { AuditHead } from '../audit/peer-heads.ts'
 import type { ClusterIdentity, IdentityRecord } from '../identity/cluster-identity.ts'
 import { IDENTITY_PATH } from '../identity/cluster-identity.ts'
 import { HsmError } from '../protocol/errors.ts'
@@ -23,12 +24,14 @@ export interface PeerHandlerOptions {
   readonly identity: ClusterIdentity
   readonly membership: Membership
   readonly replicator: Replicator
+  /** How far this HSM's audit log is. */
+  readonly auditHead?: () => AuditHead | undefined
 }
 
 /** The part of a connection that the handlers look at. */
 type From = { readonly context: PeerCaller }
 
-export function peerHandlers({ store, identity, membership, replicator }: PeerHandlerOptions) {
+export function peerHandlers({ store, identity, membership, replicator, auditHead }: PeerHandlerOptions) {
   /** Only members deal with each other, and only once this HSM is one in service. */
   const inService = ({ context }: From): { peer: Peer; cluster: IdentityRecord; masking: Masking } => {
     const peer = replicator.peer(context.hsmId)
@@ -70,7 +73,8 @@ export function peerHandlers({ store, identity, membership, replicator }: PeerHa
       const listings = store
         .feedAfter(after, limit)
         .map(({ seq, path, version, value }) => ({ seq, path, version, deleted: value === undefined }))
-      return { listings }
+      const head = auditHead?.()
+      return { listings, ...(head && { auditHead: head }) }
     },
 
     fetch({ paths }, from: From) {

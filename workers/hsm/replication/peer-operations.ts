@@ -6,6 +6,7 @@
  * it has pulled. Values travel under the cluster's masking key inside TLS.
  */
 import { z } from 'zod'
+import { auditHead } from '../audit/peer-heads.ts'
 import type { OperationTable } from '../protocol/envelope.ts'
 import { signedMembership } from '../protocol/management-operations.ts'
 import { bytes } from '../protocol/values.ts'
@@ -54,11 +55,11 @@ export const peerOperations = {
   push: { params: z.strictObject({ records: sealedRecords }), result: none },
   /**
    * What the callee's feed has behind `after`. A caller that has greeted says with it that all up to `after` is on its
-   * own disk.
+   * own disk. `auditHead`: how far the callee's audit log is, for the caller's to say so.
    */
   pull: {
     params: z.strictObject({ after: seq, limit: z.number().int().min(1).max(BATCH_RECORDS) }),
-    result: z.object({ listings: z.array(listing).max(BATCH_RECORDS) }),
+    result: z.object({ listings: z.array(listing).max(BATCH_RECORDS), auditHead: auditHead.optional() }),
   },
   /** The records of some paths as they stand now: of the first ones, at least one, that fit into one answer. */
   fetch: {

@@ -7,6 +7,7 @@
  * or a record that reached the peer from a third HSM, arrives as well.
  */
 import type { Logger } from 'pino'
+import type { AuditHead } from '../audit/peer-heads.ts'
 import type { Connection } from '../protocol/connection.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { Member } from '../protocol/values.ts'
@@ -49,6 +50,8 @@ export interface PeerSurroundings {
   readonly connect: (member: Member, signal: AbortSignal) => Promise<PeerLink>
   readonly clock: Clock
   readonly log: Logger
+  /** Told how far the peer's audit log is. */
+  readonly onAuditHead?: ((hsmId: string, head: AuditHead) => void) | undefined
   /** Told when `connected`, what the peer holds, or its position changed. */
   readonly onProgress: () => void
 }
@@ -132,9 +135,11 @@ export class Peer {
     this.#surroundings.onProgress()
   }
 
-  /** Follows the peer's feed to its end, once, if there is a link. Throws what the link throws. */
-  async catchUp(): Promise<void> {
-    if (this.#link) await this.#follow(this.#link, this.#pulled)
+  /** Follows the peer's feed to its end, once; false when there is no link. Throws what the link throws. */
+  async catchUp(): Promise<boolean> {
+    if (!this.#link) return false
+    await this.#follow(this.#link, this.#pulled)
+    return true
   }
 
   /** Ends the link and the wish for one. */
@@ -232,13 +237,14 @@ export class Peer {
   }
 
   #follow(link: PeerLink, from: number): Promise<void> {
-    const { store, masking, onProgress } = this.#surroundings
+    const { store, masking, onProgress, onAuditHead } = this.#surroundings
     const followed = this.#pulling.then(() =>
       followFeed({
         link,
         from,
         store,
         masking: masking(),
+        auditHead: (head) => onAuditHead?.(this.member.hsmId, head),
         taken: (entries) => this.gave(entries.map(({ seq }) => seq)),
         reached: (seq) => {
           this.#pulled = Math.max(this.#pulled, seq)

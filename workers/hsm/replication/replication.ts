@@ -13,6 +13,11 @@ export interface Replication {
    * `timeoutMs`. Gives how many HSMs, this one included, hold them durably then. Never throws.
    */
   spread(entries: readonly FeedEntry[], timeoutMs: number): Promise<number>
+  /**
+   * Takes over what every linked member has now, as far as that succeeds in the time. Gives of how many HSMs everything is
+   * here, this one included. Never throws.
+   */
+  catchUp(timeoutMs: number): Promise<number>
   /** How many HSMs of the membership, this one included, are known to hold the entry of this feed number durably. */
   copies(seq: number): number
 }

@@ -255,3 +255,13 @@ async function take(
       for (const entry of entries) acknowledged.push({ entry, copies })
     })
 }
+
+test("every HSM hears how far the others' audit logs are", async () => {
+  const { simulated, one, two, three } = await cluster(3)
+  await write(simulated, one, 'keys/1', 'a')
+  await simulated.clock.run(LONG_MS)
+  for (const hsm of [two, three]) {
+    assert.equal(hsm.running?.auditHeads.get(one.id)?.events, one.disk.lastSeq)
+  }
+  assert.deepEqual([...(one.running?.auditHeads.keys() ?? [])].sort(), [two.id, three.id])
+})

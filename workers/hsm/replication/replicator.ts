@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { Packr } from 'msgpackr'
 import type { Logger } from 'pino'
 import { z } from 'zod'
+import type { AuditHead } from '../audit/peer-heads.ts'
 import type { ClusterIdentity, IdentityRecord } from '../identity/cluster-identity.ts'
 import type { Member } from '../protocol/values.ts'
 import type { FeedEntry, RecordStore } from '../vault/record-store.ts'
@@ -34,6 +35,8 @@ export interface ReplicatorOptions {
   /** Connects to a member's peer port and makes sure that it is that member. */
   readonly connect: (member: Member, signal: AbortSignal) => Promise<PeerLink>
   readonly clock: Clock
+  /** Told how far another HSM's audit log is. */
+  readonly onAuditHead?: (hsmId: string, head: AuditHead) => void
   readonly log: Logger
 }
 
@@ -126,15 +129,18 @@ export class Replicator implements Replication {
     await this.#until(() => this.#all((peer) => peer.settled), timeoutMs)
   }
 
-  /** Takes over what every linked member has now, as far as that succeeds in the time. */
-  async catchUp(timeoutMs: number): Promise<void> {
+  async catchUp(timeoutMs: number): Promise<number> {
     let done = false
-    const pulls = [...this.#peers.values()].map((peer) => peer.catchUp())
+    let followed = 0
+    const pulls = [...this.#peers.values()].map(async (peer) => {
+      if (await peer.catchUp()) followed += 1
+    })
     void Promise.allSettled(pulls).then(() => {
       done = true
       this.#progressed()
     })
     await this.#until(() => done, timeoutMs)
+    return 1 + followed
   }
 
   /** Ends every link. Resolves when nothing is under way any more. */
@@ -152,7 +158,7 @@ export class Replicator implements Replication {
 
   /** Links to the members that the newest list names, and to no one else. */
   #seekPeers(): void {
-    const { hsmId, store, identity, membership, connect, clock, log } = this.#options
+    const { hsmId, store, identity, membership, connect, clock, onAuditHead, log } = this.#options
     const clusterId = identity.current?.clusterId
     const belongs = clusterId !== undefined && membership.clusterId === clusterId && membership.includes(hsmId)
     const members = belongs && !this.#stopped ? membership.members.filter((member) => member.hsmId !== hsmId) : []
@@ -171,6 +177,7 @@ export class Replicator implements Replication {
         membership,
         connect,
         clock,
+        onAuditHead,
         log,
         onProgress: () => this.#progressed(),
       })

@@ -1,72 +1,46 @@
 /** The keys of a cluster as this HSM holds them: token keys (records) and session keys (this HSM's memory only). */
-import { randomBytes } from 'node:crypto'
-import type { KeyMaterial } from '../mechanisms/mechanism.ts'
-import { requireRoomForKeys } from '../policy/hsm-types.ts'
-import { requireSeparateCopy, requireSeparateUses, type KeySeparation } from '../policy/key-separation.ts'
+import type { KeySeparation } from '../policy/key-separation.ts'
 import type { Caller } from '../policy/roles.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { KeyInfo } from '../protocol/attributes.ts'
-import type { Origin } from './attribute-tables.ts'
-import { attributesAtCreation, isTokenKey, matching, type Making } from './attributes.ts'
+import { matching } from './attributes.ts'
 import { HeldKey, type SessionScope } from './held-key.ts'
 import { changedHandle, changePath, encodeChange, KeyChanges, withChange, type KeyChange } from './key-changes.ts'
 import { KeyIndex } from './key-index.ts'
-import { holdingOf, UNSHARED, type Creation, type Holding, type KeyOrder } from './key-order.ts'
-import { decodeKey, encodeKey, handleOf, keyPath, type KeyRecord } from './key-record.ts'
+import { KeyMaking, type CreateOptions, type KeyRules } from './key-making.ts'
+import { decodeKey, encodeKey, handleOf, keyPath } from './key-record.ts'
 import type { FeedEntry } from './record-store.ts'
 import { Room } from './room.ts'
-import {
-  requireWritable,
-  SPREAD_TIMEOUT_MS,
-  TWO_COPIES_TEXT,
-  writeReplicated,
-  type Vaulted,
-} from './replicated-write.ts'
+import { requireWritable, SPREAD_TIMEOUT_MS, TWO_COPIES_TEXT, writeReplicated } from './replicated-write.ts'
 import { Serial } from './serial.ts'
 import { usernameOf } from './user-record.ts'
-
-export interface KeysOptions extends Vaulted {
-  readonly hsmType: () => string
-  readonly userExists: (username: string) => boolean
-  readonly isCryptoUser: (username: string) => boolean
-  readonly keySeparation: KeySeparation
-}
-
-export interface CreateOptions extends Creation {
-  readonly owner: Caller
-  readonly scope: SessionScope
-  /** Default `generate`. */
-  readonly origin?: Origin
-  /** The key it is derived from. */
-  readonly base?: HeldKey
-  /** In the order of the material that `generate` gives. */
-  readonly orders: readonly KeyOrder[]
-  readonly generate: () => readonly KeyMaterial[] | Promise<readonly KeyMaterial[]>
-}
 
 interface Filter {
   readonly handle?: string | undefined
   readonly attributes: Readonly<Record<string, string | boolean | number>>
 }
 
-interface Made {
-  readonly key: HeldKey
-  readonly token: boolean
-}
-
 export class Keys {
-  readonly #options: KeysOptions
+  readonly #options: KeyRules
   readonly #index = new KeyIndex()
   readonly #changes = new KeyChanges()
   readonly #room = new Room(this.#index)
+  readonly #making: KeyMaking
   readonly #oneByOne = new Serial()
   /** Of each session key, the session it ends with. */
   readonly #scopes = new Map<string, SessionScope>()
-  /** Owners of keys that are being made, once for each creation. */
-  readonly #creating: string[] = []
 
-  constructor(options: KeysOptions) {
+  constructor(options: KeyRules) {
     this.#options = options
+    this.#making = new KeyMaking(options, {
+      index: this.#index,
+      room: this.#room,
+      holdForSession: (key, scope) => {
+        this.#hold(key)
+        scope.handles.add(key.handle)
+        this.#scopes.set(key.handle, scope)
+      },
+    })
     for (const entry of options.store.feedAfter(0, Infinity)) this.#take(entry)
     options.store.onCommit((entries, origin) => {
       for (const entry of entries) {
@@ -99,49 +73,15 @@ export class Keys {
 
   /** Whether the user has keys, or is about to. */
   ownsKeys(username: string): boolean {
-    return this.#index.ownedBy(username) > 0 || this.#creating.includes(username)
+    return this.#index.ownedBy(username) > 0 || this.#making.isFor(username)
   }
 
   /**
-   * Makes keys, all or none. Everything that can refuse does so before the work of making them, as far as it can be
-   * known then. Throws InvalidRequest, PolicyRefused, UserNotFound, LimitExceeded, NotEnoughCopies, StorageFailed.
+   * Makes keys, all or none. Throws InvalidRequest, PolicyRefused, UserNotFound, LimitExceeded, NotEnoughCopies,
+   * StorageFailed.
    */
   async create(options: CreateOptions): Promise<KeyInfo[]> {
-    const { owner, orders, origin = 'generate', defaults = 'cli', base } = options
-    const making: Making = { origin, defaults, ...(base && { base: base.attributes }) }
-    const tokens = orders.filter((order) => isTokenKey(order.class, order.template, making))
-    if (tokens.length > 0) requireWritable(this.#options, 'making a token key')
-    if (tokens.length > 0 && options.requireTwoCopies && this.#options.replication.members().length < 2) {
-      throw new HsmError('NotEnoughCopies', TWO_COPIES_TEXT)
-    }
-    const planned = orders.map((order) => attributesAtCreation(order.class, order.template, NOTHING_COMPUTED, making))
-    requireSeparateUses(this.separation, planned)
-    const holding = holdingOf(options, owner.username, orders, this.#options.isCryptoUser)
-    const places = this.#room.take(
-      this.hsmType,
-      orders.map((order) => order.class),
-    )
-    this.#creating.push(owner.username)
-    try {
-      const materials = await options.generate()
-      const made = orders.map((order, i) => this.#make(owner, holding, making, order, materials[i]))
-      for (const { key } of made) requireSeparateCopy(this.separation, key, this.kinOf(key))
-      places.forEach((place, i) => this.#room.name(made[i]?.key.handle ?? '', place))
-      if (!this.#options.userExists(owner.username)) {
-        throw new HsmError('NotAuthenticated', `the user ${owner.username} is gone`)
-      }
-      await this.#writeTokens(made, options.requireTwoCopies)
-      for (const { key, token } of made) {
-        if (token) continue
-        this.#hold(key)
-        options.scope.handles.add(key.handle)
-        this.#scopes.set(key.handle, options.scope)
-      }
-      return made.map(({ key }) => this.present(this.#index.get(key.handle) ?? key))
-    } finally {
-      this.#room.giveBack(places)
-      this.#creating.splice(this.#creating.indexOf(owner.username), 1)
-    }
+    return (await this.#making.make(options)).map((key) => this.present(key))
   }
 
   /** Keys the caller may see that match, in order of handle. */
@@ -253,34 +193,6 @@ export class Keys {
     return key ? [key] : []
   }
 
-  #make(owner: Caller, holding: Holding, making: Making, order: KeyOrder, material: KeyMaterial | undefined): Made {
-    if (material?.class !== order.class) throw new Error(`a ${order.class} was ordered`)
-    const attributes = attributesAtCreation(order.class, order.template, material.attributes, making)
-    const record: KeyRecord = {
-      owner: owner.username,
-      ...(order.class === 'public-key' ? UNSHARED : holding),
-      attributes,
-      material: material.bytes,
-    }
-    return { key: new HeldKey(this.#newHandle(), record, undefined, material.object), token: attributes.token }
-  }
-
-  async #writeTokens(made: readonly Made[], requireTwoCopies: boolean): Promise<void> {
-    const tokens = made.filter(({ token }) => token)
-    if (tokens.length === 0) return
-    const changes = tokens.map(({ key }) => ({ path: keyPath(key.handle), value: encodeKey(key.record) }))
-    await writeReplicated(this.#options, changes, { copies: requireTwoCopies ? 2 : 1, refusal: TWO_COPIES_TEXT })
-    try {
-      // Keys that other HSMs made meanwhile have come by now.
-      requireRoomForKeys(this.hsmType, this.#index, { keys: 0, asymmetricKeys: 0 })
-    } catch (error) {
-      const { store, replication } = this.#options
-      const undone = await store.write(changes.map(({ path }) => ({ path, value: undefined })))
-      void replication.spread(undone, SPREAD_TIMEOUT_MS)
-      throw error
-    }
-  }
-
   async #apply(key: HeldKey, changes: readonly KeyChange[]): Promise<void> {
     const { handle } = key
     if (key.seq !== undefined) {
@@ -307,14 +219,6 @@ export class Keys {
   async #writeChanges(changes: readonly { path: string; value: Uint8Array }[]): Promise<void> {
     const copies = Math.min(2, Math.max(1, this.#options.replication.members().length))
     await writeReplicated(this.#options, changes, { copies, refusal: TWO_COPIES_TEXT })
-  }
-
-  /** 64 random bits: two HSMs that make keys at once do not choose the same. */
-  #newHandle(): string {
-    for (;;) {
-      const handle = `0x${randomBytes(8).toString('hex')}`
-      if (!this.#index.get(handle) && !/^0x0+$/.test(handle)) return handle
-    }
   }
 
   #forget(key: HeldKey): void {
@@ -382,6 +286,3 @@ export class Keys {
     return replication.copies(seq) >= replication.members().length ? 'full' : 'partial'
   }
 }
-
-/** Stands in for what follows from material while a template is only checked. */
-const NOTHING_COMPUTED = { 'key-type': 'aes', 'check-value': '0x', 'key-length-bytes': 0 } as const

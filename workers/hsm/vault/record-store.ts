@@ -3,7 +3,7 @@
  * and how it is kept durable (sealed store), the same on every HSM (replication) and restorable (backup).
  *
  * Paths: `cluster/identity`, `users/<username>`, `keys/<handle>`, `key-attributes/<handle>/<name>`,
- * `key-shares/<handle>/<username>`, `quorum-values/<service>`, `mtls/…`. Values are msgpack and in clear only inside this
+ * `key-shares/<handle>/<username>`, `quorum-values/<service>`, `mtls/…`, `approvals/<path>`, `leaving/<username>`. Values are msgpack and in clear only inside this
  * process; the sealed store encrypts each with its path as associated data, replication with the masking key.
  */
 

@@ -1,6 +1,7 @@
 /** Writing what must not be lost: durable here, durable on enough HSMs, or undone. */
 import { HsmError } from '../protocol/errors.ts'
 import { limitedWrites } from '../policy/roles.ts'
+import { withApprovals } from '../quorum/spent-approvals.ts'
 import type { Replication } from '../replication/replication.ts'
 import type { FeedEntry, RecordStore } from './record-store.ts'
 
@@ -24,21 +25,43 @@ export function requireWritable({ replication }: Pick<Vaulted, 'replication'>, w
   if (replication.writesLimited) throw limitedWrites(what)
 }
 
+type Changes = readonly { readonly path: string; readonly value: Uint8Array | undefined }[]
+
+export interface WriteRule {
+  /** HSMs that must hold the change, this one included. */
+  readonly copies: number
+  /** What is said when fewer do. */
+  readonly refusal: string
+  /** Asked when so many hold it; when it throws, the change is undone all the same. */
+  readonly confirm?: () => void | Promise<void>
+}
+
 /**
  * Writes and waits for peers. With fewer than `copies` HSMs holding it in the end, puts back what stood before and
- * throws NotEnoughCopies with `refusal`. Throws PolicyRefused in limited-write mode.
+ * throws NotEnoughCopies with `refusal`, or what `confirm` throws. Throws PolicyRefused in limited-write mode. The approvals that the work spends
+ * go along with the change, and with its undoing. Gives the entries of the changes.
  */
 export async function writeReplicated(
   { store, replication }: Vaulted,
-  changes: readonly { path: string; value: Uint8Array | undefined }[],
-  { copies, refusal }: { readonly copies: number; readonly refusal: string },
+  changes: Changes,
+  { copies, refusal, confirm }: WriteRule,
 ): Promise<FeedEntry[]> {
   requireWritable({ replication }, 'the change')
   const before = changes.map(({ path }) => ({ path, value: store.get(path)?.value }))
-  const entries = await store.write(changes)
-  if ((await replication.spread(entries, SPREAD_TIMEOUT_MS)) >= copies) return entries
-  const undone = await store.write(before)
+  const entries = await store.write(withApprovals(changes))
+  try {
+    const held = await replication.spread(entries, SPREAD_TIMEOUT_MS)
+    if (held < copies) throw new HsmError('NotEnoughCopies', refusal)
+    await confirm?.()
+    return entries.filter(({ path }) => changes.some((change) => change.path === path))
+  } catch (error) {
+    await undo({ store, replication }, before)
+    throw error
+  }
+}
+
+async function undo({ store, replication }: Vaulted, before: Changes): Promise<void> {
+  const undone = await store.write(withApprovals(before))
   // A peer that took the change after all takes its undoing as well; nobody waits for that.
   void replication.spread(undone, SPREAD_TIMEOUT_MS)
-  throw new HsmError('NotEnoughCopies', refusal)
 }

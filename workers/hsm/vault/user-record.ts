@@ -1,7 +1,7 @@
 /** A user as records keep it. Fields may be added; none may change its meaning. */
 import { Packr } from 'msgpackr'
 import { z } from 'zod'
-import { ROLES } from '../protocol/values.ts'
+import { ROLES, type Role } from '../protocol/values.ts'
 import { passwordHash } from './passwords.ts'
 import { tokenSign } from './token-sign.ts'
 
@@ -21,6 +21,11 @@ export const userPath = (username: string) => PREFIX + username
 
 export function usernameOf(path: string): string | undefined {
   return path.startsWith(PREFIX) ? path.slice(PREFIX.length) : undefined
+}
+
+/** The key that the user approves with in this role (DER SubjectPublicKeyInfo), if one is registered. */
+export function approvalKeyIn(user: UserRecord | undefined, role: Role): Uint8Array | undefined {
+  return user?.role === role && user.tokenSign?.quorum ? user.tokenSign.publicKey : undefined
 }
 
 export const encodeUser = (user: UserRecord): Buffer => packr.pack(user)

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { password as passwordShape, username as usernameShape } from '../protocol/values.ts'
 import { MemoryStore } from '../replication/testing/memory-store.ts'
 import { hashPassword } from './passwords.ts'
+import { ToldPeers } from './testing/told-peers.ts'
 import { encodeUser, userPath } from './user-record.ts'
 import { Users } from './users.ts'
 
@@ -14,14 +15,6 @@ const BOB = { username: 'bob', role: 'crypto-user' } as const
 const PASSWORD = 'secret-word-1'
 /** Made once: the cost of a password is not what is tested here. */
 const HASH = await hashPassword(PASSWORD)
-
-const replication = {
-  members: () => [{ hsmId: 'hsm-0', address: '', eniIp: '' }],
-  onMembersChanged: () => undefined,
-  spread: () => Promise.resolve(1),
-  copies: () => 1,
-  writesLimited: false,
-}
 
 async function withUsers({ hsmType = 'hsm2m.medium', extra = 0, adminsNeeded = 1 } = {}) {
   const store = new MemoryStore('hsm-0')
@@ -35,7 +28,7 @@ async function withUsers({ hsmType = 'hsm2m.medium', extra = 0, adminsNeeded = 1
   const open = () =>
     new Users({
       store,
-      replication,
+      replication: new ToldPeers(1),
       hsmType: () => hsmType,
       ownsKeys: () => false,
       onDeleted: () => undefined,

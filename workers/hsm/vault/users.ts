@@ -3,13 +3,14 @@ import { HsmError } from '../protocol/errors.ts'
 import type { Role, UserInfo } from '../protocol/values.ts'
 import { requireRoomForUser } from '../policy/hsm-types.ts'
 import type { Caller } from '../policy/roles.ts'
+import { LeavingAdmins } from './leaving-admins.ts'
 import { Lockout } from './lockout.ts'
 import { LoginThrottle } from './login-throttle.ts'
 import { hashPassword, isPassword } from './passwords.ts'
 import type { FeedEntry } from './record-store.ts'
 import { writeReplicated, type Vaulted } from './replicated-write.ts'
 import { isSignedToken, requireTokenSignKey, withApprovalKey, withLoginKey, type TokenSign } from './token-sign.ts'
-import { decodeUser, encodeUser, usernameOf, userPath, type UserRecord } from './user-record.ts'
+import { approvalKeyIn, decodeUser, encodeUser, usernameOf, userPath, type UserRecord } from './user-record.ts'
 
 /** Always listed, never a login (§1.1). */
 const APPLIANCE_USER = 'app_user'
@@ -43,6 +44,7 @@ export class Users {
   readonly #options: UsersOptions
   readonly #users = new Map<string, User>()
   readonly #lockout: Lockout
+  readonly #leaving: LeavingAdmins
   readonly #throttle = new LoginThrottle()
   /** Users with a change under way: a second one would be decided on what the first is about to change. */
   readonly #changing = new Set<string>()
@@ -53,6 +55,7 @@ export class Users {
   constructor(options: UsersOptions) {
     this.#options = options
     this.#lockout = new Lockout(options.store.local)
+    this.#leaving = new LeavingAdmins(options)
     for (const entry of options.store.feedAfter(0, Infinity)) this.#take(entry)
     options.store.onCommit((entries) => entries.forEach((entry) => this.#take(entry)))
   }
@@ -79,8 +82,7 @@ export class Users {
 
   /** The key that the user approves with (DER SubjectPublicKeyInfo), if one is registered. */
   approvalKeyOf({ username, role }: UserName): Uint8Array | undefined {
-    const user = this.#users.get(username)
-    return user?.role === role && user.tokenSign?.quorum ? user.tokenSign.publicKey : undefined
+    return approvalKeyIn(this.#users.get(username), role)
   }
 
   list(): UserInfo[] {
@@ -160,23 +162,39 @@ export class Users {
     })
   }
 
-  /** For admins. Throws UserNotFound, and PermissionDenied for an owner of keys and for the last admin. */
+  /**
+   * For admins. Throws UserNotFound, PermissionDenied for an owner of keys and for the last admin, and NotEnoughCopies: an
+   * admin is deleted by a majority of the HSMs, any other user by two.
+   */
   async delete({ username, role }: UserName): Promise<void> {
     this.#find(username, role)
     if (this.#options.ownsKeys(username)) {
       throw new HsmError('PermissionDenied', `${username} owns keys: delete them first`)
     }
-    const admins = [...this.#users.values()].filter((user) => user.role === 'admin')
-    // A deletion of the other admin that is under way counts as done.
-    const staying = admins.filter((admin) => admin.username !== username && !this.#changing.has(admin.username))
-    if (role === 'admin' && staying.length === 0) {
-      throw new HsmError('PermissionDenied', `${username} is the last admin of the cluster`)
-    }
+    if (role !== 'admin') return this.#alone(username, () => this.#write(username, undefined))
+    const refuse = () => this.#requireAdminsBeside(username)
+    refuse()
+    await this.#alone(username, () => this.#leaving.delete(username, refuse))
+  }
+
+  /** A deletion of another admin that is under way, here or on another HSM, counts as done. */
+  #requireAdminsBeside(username: string): void {
+    const others = [...this.#users.values()].filter((user) => user.role === 'admin' && user.username !== username)
+    const leaving = others.filter((admin) => this.#changing.has(admin.username) || this.#leaving.has(admin.username))
+    const staying = others.length - leaving.length
     const needed = this.#options.adminsNeeded?.() ?? 1
-    if (role === 'admin' && staying.length < needed) {
-      throw new HsmError('PermissionDenied', `a quorum value asks for ${needed} admins: lower it first`)
+    if (staying >= needed) return
+    const [other] = leaving
+    if (other && others.length >= needed) {
+      const text = `${other.username} is being deleted or changed: try again, and delete ${other.username} anew if that stays so`
+      throw new HsmError('PermissionDenied', text)
     }
-    await this.#alone(username, () => this.#write(username, undefined))
+    throw new HsmError(
+      'PermissionDenied',
+      staying === 0
+        ? `${username} is the last admin of the cluster`
+        : `a quorum value asks for ${needed} admins: lower it first`,
+    )
   }
 
   /**
@@ -282,6 +300,7 @@ export class Users {
   }
 
   #take(record: FeedEntry): void {
+    this.#leaving.take(record)
     const username = usernameOf(record.path)
     if (username === undefined) return
     this.#activated = true

@@ -74,7 +74,7 @@ export async function partialHsm(t: TestContext, hsmId = 'hsm-1'): Promise<Parti
       inSync: [],
       settle: () => Promise.resolve(),
       meet: () => Promise.resolve(),
-      catchUp: () => Promise.resolve(),
+      catchUp: () => Promise.resolve(1),
     },
     connect: () => Promise.reject(new ConnectionLost('there is no peer')),
     clients: { drain: () => Promise.resolve(), resume: () => undefined, cutOff: () => undefined },

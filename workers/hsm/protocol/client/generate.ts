@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { attributeTemplate, keyInfo } from '../attributes.ts'
 import type { OperationTable } from '../envelope.ts'
-import { CURVES, ML_DSA_PARAMETER_SETS, ML_KEM_PARAMETER_SETS } from '../mechanisms.ts'
+import { CURVES, ML_DSA_PARAMETER_SETS, ML_KEM_PARAMETER_SETS, RSA_PAIR_MECHANISMS } from '../mechanisms.ts'
 import { bytes, keyHandle } from '../values.ts'
 import { creation } from './creation.ts'
 
@@ -42,6 +42,8 @@ export const generateOperations = {
         .min(65537)
         .max(0xffffffff)
         .refine((e) => e % 2 === 1, 'a public exponent is odd'),
+      /** `rsa-x9-31` promises primes with conditions (FIPS 186-4 B.3.6), which `rsa-pkcs`, the default, has here too. */
+      mechanism: z.enum(RSA_PAIR_MECHANISMS).optional(),
       ...pair,
     }),
     result: pairResult,

@@ -5,6 +5,7 @@
  */
 import pino from 'pino'
 import { chanceOf } from '../../../../test/support/chance.ts'
+import type { AuditHead } from '../../audit/peer-heads.ts'
 import { clusterIdentity, encodeIdentity, IDENTITY_PATH } from '../../identity/cluster-identity.ts'
 import type { OperationTable, ParamsOf, ResultOf } from '../../protocol/envelope.ts'
 import { ConnectionLost } from '../../protocol/errors.ts'
@@ -97,6 +98,8 @@ interface Running {
   readonly replicator: Replicator
   readonly handle: (op: string, params: unknown, caller: PeerCaller) => Promise<unknown>
   readonly links: Set<SimulatedLink>
+  /** How far the audit logs of other HSMs are, as this one heard; each says of its own how long its feed is. */
+  readonly auditHeads: Map<string, AuditHead>
 }
 
 export class SimulatedHsm {
@@ -145,7 +148,9 @@ export class SimulatedCluster {
     const links = new Set<SimulatedLink>()
     const connect = (member: Member) => this.#connect(hsm, member)
     const log = pino({ level: 'silent' })
-    const begun = Replicator.start({ hsmId: hsm.id, store, identity, membership, connect, clock, log })
+    const auditHeads = new Map<string, AuditHead>()
+    const onAuditHead = (id: string, head: AuditHead) => void auditHeads.set(id, head)
+    const begun = Replicator.start({ hsmId: hsm.id, store, identity, membership, connect, clock, onAuditHead, log })
     const replicator = await this.#whileRunning(begun)
     await this.#whileRunning(membership.accept(this.#signed(), CLUSTER_ID))
     if (found) {
@@ -160,13 +165,15 @@ export class SimulatedCluster {
       })
       await this.#whileRunning(store.write([{ path: IDENTITY_PATH, value }]))
     }
-    const handlers = peerHandlers({ store, identity, membership, replicator })
+    const auditHead = () => ({ events: store.lastSeq, hash: '0'.repeat(64) })
+    const handlers = peerHandlers({ store, identity, membership, replicator, auditHead })
     const byName = new Map<string, (params: never, from: { context: PeerCaller }) => unknown>(Object.entries(handlers))
     hsm.running = {
       store,
       membership,
       replicator,
       links,
+      auditHeads,
       // As the dispatcher of a port does it, but for TLS and frames.
       handle: (op, params, context) =>
         Promise.try(() => {
