@@ -28,8 +28,6 @@ export interface JobContext {
   readonly trace?: TraceContext | undefined
   /** Aborts when the worker is to stop. */
   readonly signal: AbortSignal
-  /** The host whose processes `ports.hosts` looks after. */
-  readonly hostId?: string | undefined
   readonly recovery?: Recovery | undefined
   /** Told after each step, before its progress is recorded, and once it is. Tests end the process here. */
   readonly onStep?: ((at: { job: string; step: string; recorded: boolean }) => void) | undefined
