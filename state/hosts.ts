@@ -1,5 +1,5 @@
 /** Hosts: machines that run HSM processes, and where there is room on them. */
-import { and, asc, count, eq, isNotNull, ne, sql } from 'drizzle-orm'
+import { and, asc, count, eq, ne, sql } from 'drizzle-orm'
 import { hosts, hsms } from '../migrations/schema.ts'
 import type { HsmId } from '../provider-schema/ids.ts'
 import type { Sql } from './database.ts'
@@ -24,16 +24,14 @@ export const hostsIn = (db: Sql) => ({
     return row && { ...row.host, live: row.live }
   },
 
-  /** Live hosts of a zone that say which addresses they have. */
-  offering: (zone: string): Promise<Host[]> =>
-    db
-      .select()
-      .from(hosts)
-      .where(and(sql`${hosts.zones} ? ${zone}`, isLive, isNotNull(hosts.addresses)))
-      .orderBy(asc(hosts.id)),
-
-  /** The live host of a zone with the fewest HSMs and room for one more; an HSM that is on its way does not count. */
-  leastLoaded: async (zone: string, onItsWay?: HsmId): Promise<Host | undefined> => {
+  /**
+   * The live host of a zone with the fewest HSMs and room for one more; before all others the preferred one. An HSM that is
+   * on its way does not count.
+   */
+  leastLoaded: async (
+    zone: string,
+    { onItsWay, preferred }: { readonly onItsWay?: HsmId; readonly preferred?: string | null | undefined } = {},
+  ): Promise<Host | undefined> => {
     const load = db
       .select({ hostId: hsms.hostId, n: count().as('n') })
       .from(hsms)
@@ -45,7 +43,7 @@ export const hostsIn = (db: Sql) => ({
       .from(hosts)
       .leftJoin(load, eq(load.hostId, hosts.id))
       .where(and(sql`${hosts.zones} ? ${zone}`, isLive, sql`coalesce(${load.n}, 0) < ${hosts.capacity}`))
-      .orderBy(sql`coalesce(${load.n}, 0)`, asc(hosts.id))
+      .orderBy(sql`${hosts.id} <> ${preferred ?? ''}`, sql`coalesce(${load.n}, 0)`, asc(hosts.id))
       .limit(1)
     return row?.host
   },

@@ -21,6 +21,8 @@ export interface CarryOutOptions {
   readonly host: Host
   readonly log: Logger
   readonly signal: AbortSignal
+  /** How often it looks; left out: several times a second. */
+  readonly everyMs?: number
 }
 
 const ordered = orderedHsm.extend({ keySeparation: z.enum(KEY_SEPARATIONS).optional() })
@@ -30,14 +32,15 @@ const LOOK_MS = 150
 const AGAIN_MS = 1_000
 
 /** Carries out orders until the signal; resolves when what was under way has ended. Survives a database that is away. */
-export async function carryOut({ hostId, database, host, log, signal }: CarryOutOptions): Promise<void> {
+export async function carryOut(options: CarryOutOptions): Promise<void> {
+  const { hostId, database, log, signal } = options
   const underWay = new Map<HsmId, Promise<void>>()
   let complaint: string | undefined
   while (!stopped(signal)) {
     try {
       for (const order of await orderedOf(database.sql, hostId)) {
         if (order.done || underWay.has(order.hsmId)) continue
-        const work = carryOutOne(order, { hostId, database, host, log, signal })
+        const work = carryOutOne(order, options)
         underWay.set(order.hsmId, work)
         void work.finally(() => underWay.delete(order.hsmId))
       }
@@ -47,7 +50,7 @@ export async function carryOut({ hostId, database, host, log, signal }: CarryOut
       if (reason !== complaint) log.warn({ reason }, 'the orders of this host cannot be read; HSMs run on')
       complaint = reason
     }
-    await pause(LOOK_MS, signal)
+    await pause(options.everyMs ?? LOOK_MS, signal)
   }
   await Promise.all(underWay.values())
 }

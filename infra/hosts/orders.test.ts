@@ -73,10 +73,7 @@ describe('a host that finds its orders in the database', { timeout: 120_000 }, (
     }
     host = await runHost(settings, log)
     port = orderedHost(NAME, { database, issuer: await loadDeviceIssuer(fleet), keySeparation: 'strict' })
-    await untilTrue(async () => (await database.read.hosts.find(NAME))?.live === true, {
-      seconds: 30,
-      what: () => 'the host does not say that it lives',
-    })
+    await untilLive()
   })
   after(async () => {
     await host.stop()
@@ -89,6 +86,12 @@ describe('a host that finds its orders in the database', { timeout: 120_000 }, (
 
   const directoryOf = (id: string) => join(regionPlaces(data, REGION).hsms, id)
   const pidOf = (id: string) => findProcess(directoryOf(id))
+
+  const untilLive = () =>
+    untilTrue(async () => (await database.read.hosts.find(NAME))?.live === true, {
+      seconds: 30,
+      what: () => 'the host does not say that it lives',
+    })
 
   async function someHsm(): Promise<HsmToRun> {
     const asked = { eniIp: '10.9.9.9', listenIp: '10.9.9.9' }
@@ -159,6 +162,7 @@ describe('a host that finds its orders in the database', { timeout: 120_000 }, (
       started.some((line) => line.includes('started an HSM process') && line.includes(hsm.id)),
       false,
     )
+    await untilLive()
     await assert.rejects(port.ensureRunning(hsm), /is being removed/)
   })
 

@@ -88,8 +88,8 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
   const { keySeparation } = settings
   const hosts = hostsOfRegion({ id, port: host }, { database, issuer, keySeparation })
   const working = context.prepared.then(() => {
-    // What the job workers of other processes want of this host.
-    carrying = carryOut({ hostId: id, database, host, log, signal: stopping.signal })
+    // What the job workers of other processes want of this host; as a rule there are none.
+    carrying = carryOut({ hostId: id, database, host, log, signal: stopping.signal, everyMs: 1_000 })
     worker = startJobWorker({
       name: id,
       database,

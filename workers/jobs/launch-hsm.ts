@@ -49,7 +49,9 @@ export const launchHsm = transition({
 
     place: async (hsm, ctx) => {
       const { hosts, hsms } = ctx.database.read
-      const host = await hosts.leastLoaded(hsm.availabilityZone, hsm.id)
+      // In the place of another it can keep the address of that one where that one was.
+      const preferred = hsm.replaces && (await hsms.find(hsm.replaces))?.hostId
+      const host = await hosts.leastLoaded(hsm.availabilityZone, { onItsWay: hsm.id, preferred })
       if (!host) return again(500, `No host in ${hsm.availabilityZone} has room for an HSM.`)
       if (hsm.hostId === host.id) return to('start')
       // It was begun on a host that went silent: nothing of it may be left there.

@@ -191,6 +191,18 @@ test('an HSM is placed on the live host of its zone that has the fewest', async 
   assert.deepEqual(placed, ['host-d1', 'host-d2', 'host-d1', 'host-d2'])
 })
 
+test('an HSM that is replaced while its host lives stays there, with its address, however many are on it', async () => {
+  const { cluster, lost: tampered } = await pair()
+  await insertHsm(b, cluster, { availabilityZone: ZONE, hostId: 'host-c1' })
+  await host('host-c2')
+  Object.assign(simulated(b, tampered.id), { phase: 'zeroised', running: false })
+  await silentFor(tampered.id, 0)
+  const { id } = await inPlaceOf(tampered)
+  await untilFinished(launchHsm, { hsmId: id }, b.ctx)
+  const now = await rowOf(id)
+  assert.deepEqual([now.hostId, now.listenIp], ['host-c1', tampered.listenIp])
+})
+
 test('an HSM of a lost host can be deleted; its host removes it when it is back', async () => {
   const { lost } = await pair()
   await lose('host-c1')
