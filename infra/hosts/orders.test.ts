@@ -1,6 +1,6 @@
 /** A host that finds its orders in the database, with real HSM processes, as a role of the database that sees no more. */
 import assert from 'node:assert/strict'
-import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -11,8 +11,8 @@ import { openDatabase, type Database } from '../../state/database.ts'
 import { findOrder, orderToGo, orderToRun } from '../../state/host-orders.ts'
 import { freshDatabase, type FreshDatabase } from '../../test/support/database.ts'
 import { untilTrue } from '../../test/support/product.ts'
-import { HSM_FILES } from '../../workers/hsm/config.ts'
-import type { HostPort, HsmToRun } from '../../workers/jobs/ports.ts'
+import { HSM_FILES, hsmConfig } from '../../workers/hsm/config.ts'
+import type { DeviceCertificates, HostPort, HsmToRun } from '../../workers/jobs/ports.ts'
 import { hsmPort } from '../management.ts'
 import { issueControl } from '../pki/control.ts'
 import { loadDeviceIssuer } from '../pki/device.ts'
@@ -93,6 +93,18 @@ describe('a host that finds its orders in the database', { timeout: 120_000 }, (
       what: () => 'the host does not say that it lives',
     })
 
+  /** As a step of a job does: again, when a machine that is busy took its time. */
+  async function certified(hsm: HsmToRun): Promise<DeviceCertificates> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await port.ensureRunning(hsm)
+        return await port.certify(hsm)
+      } catch (error) {
+        if (attempt === 4) throw error
+      }
+    }
+  }
+
   async function someHsm(): Promise<HsmToRun> {
     const asked = { eniIp: '10.9.9.9', listenIp: '10.9.9.9' }
     return { id: newHsmId(), hsmType: 'hsm2m.medium', ...(await port.addressFor(asked, new Set())) }
@@ -110,8 +122,8 @@ describe('a host that finds its orders in the database', { timeout: 120_000 }, (
   test('runs an HSM that the region certifies, keeps it through its own restart, and removes it', async () => {
     const hsm = await someHsm()
     assert.match(hsm.listenIp, /^127\./, 'one of its own addresses')
-    for (let twice = 0; twice < 2; twice += 1) await port.ensureRunning(hsm)
-    const certificates = await port.certify(hsm)
+    const certificates = await certified(hsm)
+    await port.ensureRunning(hsm)
     assert.deepEqual(await port.certify(hsm), certificates)
     assert.match(
       certificates.manufacturerHardwareCertificate,
@@ -119,13 +131,10 @@ describe('a host that finds its orders in the database', { timeout: 120_000 }, (
     )
     assert.equal(await phaseOf(hsm), 'blank')
     assert.deepEqual(await port.condition(hsm.id), { kind: 'running' })
-    const config: unknown = (await import(join(directoryOf(hsm.id), HSM_FILES.config), { with: { type: 'json' } }))
-      .default
-    assert.equal(
-      (config as { keySeparation: string }).keySeparation,
-      'strict',
-      'the region says how keys are separated',
+    const { keySeparation } = hsmConfig.parse(
+      JSON.parse(await readFile(join(directoryOf(hsm.id), HSM_FILES.config), 'utf8')),
     )
+    assert.equal(keySeparation, 'strict', 'the region says how keys are separated')
 
     const pid = await pidOf(hsm.id)
     assert.ok(pid !== undefined)
@@ -142,8 +151,7 @@ describe('a host that finds its orders in the database', { timeout: 120_000 }, (
 
   test('while it is silent nobody waits for it, and what was replaced does not start again with it', async () => {
     const hsm = await someHsm()
-    await port.ensureRunning(hsm)
-    await port.certify(hsm)
+    await certified(hsm)
     await host.stop()
     await stopAll(regionPlaces(data, REGION).hsms)
     await database.sql.execute(sql`update hosts set heartbeat_at = now() - interval '1 minute'`)
