@@ -55,9 +55,10 @@ export interface ChosenAddress {
 export interface AddressPort {
   /**
    * Picks an address that is not `taken`. A `requested` one is shown whether or not it can be bound here. Throws when
-   * there is none left. It is not reserved: the caller stores it, and asks again when somebody else was faster.
+   * there is none left. It is not reserved: the caller stores it, and asks again when somebody else was faster. `zone` is
+   * the one that the HSM is for.
    */
-  choose(taken: ReadonlySet<string>, requested?: string): Promise<ChosenAddress>
+  choose(taken: ReadonlySet<string>, requested?: string, zone?: string): Promise<ChosenAddress>
 }
 
 /** A subnet of the configuration: known to every account. */

@@ -9,6 +9,7 @@ import type {
   ClockFlags,
   DataFlag,
   DoctorFlags,
+  HostFlags,
   HsmListFlags,
   LogsFlags,
   RegionFlags,
@@ -181,8 +182,38 @@ program
   .option('--peer-port <n>', 'port for other regions (default: any free one)')
   .option('--allow-hsm1', ALLOW_HSM1)
   .addOption(new Option('--roles <names>', 'api, jobs or both, by commas').default('api,jobs'))
+  .option('--no-hsms', 'place no HSM on this machine: "strongroom host" runs them on others')
   .addHelpText('after', '\nNeeds STRONGROOM_DATABASE_URL, or databaseUrl in the configuration.')
   .action(async (flags: RegionFlags) => (await import('./command/region.ts')).region(flags))
+
+program
+  .command('host')
+  .description('run HSMs of a region on this machine, one more; HSMs run on when it ends')
+  .requiredOption('--region <name>', 'the region')
+  .requiredOption(
+    '--zones <names>',
+    'availability zone that this machine stands in, e.g. us-east-1b; several by commas',
+  )
+  .option('--data <dir>', DATA)
+  .option('--name <name>', 'name of this host, and best of its role in the database too (default: a random one, kept)')
+  .option(
+    '--addresses <list>',
+    'addresses for HSMs, e.g. 10.0.3.10-10.0.3.60 (default: loopback, for this machine only)',
+  )
+  .option('--capacity <n>', 'how many HSMs it runs at most; each idles in some 80 MiB', '64')
+  .option('--config <file>', 'configuration')
+  .addHelpText(
+    'after',
+    `
+Needs the region's database in STRONGROOM_DATABASE_URL, or databaseUrl in the configuration; and of the region's data
+directory fleet/*.pem and fleet/backup.key, in the same place below --data. Nothing else: no key of a CA.
+
+  STRONGROOM_DATABASE_URL=postgres://rack2:…@db/strongroom \
+    strongroom host --region us-east-1 --zones us-east-1b --name rack2 --addresses 10.0.3.10-10.0.3.60
+
+docs/hosts.md has it step by step.`,
+  )
+  .action(async (flags: HostFlags) => (await import('./command/host.ts')).host(flags))
 
 addAccountCommands(program)
 

@@ -13,7 +13,9 @@ import {
   index,
   integer,
   jsonb,
+  pgPolicy,
   pgTable,
+  primaryKey,
   text,
   timestamp,
   uniqueIndex,
@@ -31,6 +33,7 @@ import type {
 } from '../provider-schema/ids.ts'
 import type { HsmTypeMigration } from '../provider-schema/hsm-type-migration.ts'
 import type { Directory } from '../provider-schema/identity.ts'
+import type { OrderedHsm } from '../provider-schema/host-order.ts'
 import type { ClusterMode, HsmType, NetworkType } from '../provider-schema/limits.ts'
 import {
   BACKUP_STATES,
@@ -46,6 +49,15 @@ const instant = (name: string) => timestamp(name, { withTimezone: true, precisio
 
 /** Byte-wise order, so that keyset pages do not depend on the server's locale. */
 const idText = customType<{ data: string }>({ dataType: () => 'text collate "C"' })
+
+/**
+ * A host that connects as a database role of its own name sees and changes its own rows only. Who owns the tables, as the
+ * region does, is not bound by it.
+ */
+const ofHost = (column: string) => {
+  const isOwn = sql.raw(`"${column}" = current_user`)
+  return { for: 'all', to: 'public', using: isOwn, withCheck: isOwn } as const
+}
 
 /** JSON that is kept as it was written; checked by Postgres. */
 const jsonAsText = customType<{ data: string }>({ dataType: () => 'json' })
@@ -281,14 +293,53 @@ export const serviceClock = pgTable(
 )
 
 /** Machines that run HSM processes. */
-export const hosts = pgTable('hosts', {
-  id: text('id').primaryKey(),
-  /** Availability zones it serves; a machine that plays a whole region serves all of them. */
-  zones: jsonb('zones').$type<string[]>().notNull(),
-  /** HSMs it may run. */
-  capacity: integer('capacity').notNull(),
-  heartbeatAt: instant('heartbeat_at').notNull(),
-})
+export const hosts = pgTable(
+  'hosts',
+  {
+    id: text('id').primaryKey(),
+    /** Availability zones it serves; a machine that plays a whole region serves all of them. */
+    zones: jsonb('zones').$type<string[]>().notNull(),
+    /** HSMs it may run. */
+    capacity: integer('capacity').notNull(),
+    /** Some of the addresses that it could bind when it last looked; null when it says nothing of them. */
+    addresses: jsonb('addresses').$type<string[]>(),
+    heartbeatAt: instant('heartbeat_at').notNull(),
+  },
+  () => [pgPolicy('hosts_own', ofHost('id'))],
+)
+
+/**
+ * What hosts are to do, and how far they are: the queue of each host, apart from the one of the jobs. The region writes
+ * what it wants, and the device certificates; the host what it found. A row stays until the HSM is gone from the host.
+ */
+export const hostOrders = pgTable(
+  'host_orders',
+  {
+    hostId: text('host_id').notNull(),
+    hsmId: idText('hsm_id').$type<HsmId>().notNull(),
+    wanted: text('wanted').$type<'running' | 'gone' | 'aside'>().notNull(),
+    /** What the host must know to start it. Null of one that is only to be removed. */
+    config: jsonb('config').$type<OrderedHsm>(),
+    /** Certificates for the device key, PEM: by the manufacturer CA, and by the provider CA; each with the CA's. */
+    deviceChain: text('device_chain'),
+    providerChain: text('provider_chain'),
+    /** From here on what the host says. The request for those certificates, PEM. */
+    deviceRequest: text('device_request'),
+    /** Whether the process serves its ports. */
+    listens: boolean('listens').notNull().default(false),
+    condition: text('condition').$type<'running' | 'lost' | 'zeroised'>(),
+    why: text('why'),
+    /** What kept the host from doing it in its last attempt. */
+    trouble: text('trouble'),
+    /** Of one that is to go: nothing of it is there any more. */
+    done: boolean('done').notNull().default(false),
+  },
+  (table) => [
+    primaryKey({ columns: [table.hostId, table.hsmId] }),
+    check('host_orders_wanted', sql`${table.wanted} in ('running', 'gone', 'aside')`),
+    pgPolicy('host_orders_own', ofHost('host_id')),
+  ],
+)
 
 /** What each HSM last said of itself, for the metrics; told by whichever job worker watches it. */
 export const hsmHealth = pgTable('hsm_health', {

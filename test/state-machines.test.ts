@@ -45,7 +45,6 @@ before(async () => {
     clock: now,
     pace: 0,
     signal: new AbortController().signal,
-    hostId: 'host-1',
   }
   const shop = await workshop()
   try {

@@ -21,7 +21,7 @@ export const createHsm = operation('CreateHsm', async ({ input, caller, tx, port
   const taken = await tx.hsms.addressesInUse()
   if (input.IpAddress !== undefined) await requireFreeAddress(input.IpAddress, subnetId, taken, tx, ports)
   await requireRoomForHsm(tx, caller, present, ports)
-  const { eniIp, listenIp, note } = await ports.addresses.choose(taken, input.IpAddress)
+  const { eniIp, listenIp, note } = await ports.addresses.choose(taken, input.IpAddress, input.AvailabilityZone)
   const hsm = await tx.hsms.insert({
     id: newHsmId(),
     clusterId: cluster.id,

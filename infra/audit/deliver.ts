@@ -54,6 +54,15 @@ export async function deliverAudits(options: DeliveryOptions): Promise<void> {
   }
 }
 
+/** Delivers the end of the log of an HSM that is about to be removed. Throws when that is worth another attempt. */
+export async function deliverEnd(hsmDirectory: string, logs: string, log: Logger): Promise<void> {
+  await deliverAudit(hsmDirectory, logs).catch((error: unknown) => {
+    // What is wrong with it does not get better; what was delivered before is kept.
+    if (!(error instanceof AuditMismatch)) throw error
+    log.error({ reason: error.message }, 'the end of an audit log could not be delivered')
+  })
+}
+
 /** Delivers what is new of one HSM's log. Throws AuditMismatch when the HSM has less than was delivered. */
 export async function deliverAudit(hsmDirectory: string, logs: string): Promise<void> {
   const own = join(hsmDirectory, AUDIT_DIRECTORY)

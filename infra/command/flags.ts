@@ -64,6 +64,16 @@ export interface RegionFlags extends DataFlag {
   readonly rehearsal?: boolean
   readonly roles: string
   readonly allowHsm1?: boolean
+  /** False with --no-hsms. */
+  readonly hsms: boolean
+}
+export interface HostFlags extends DataFlag {
+  readonly region: string
+  readonly zones: string
+  readonly name?: string
+  readonly addresses?: string
+  readonly capacity: string
+  readonly config?: string
 }
 export interface HsmListFlags extends DataFlag {
   readonly json?: boolean

@@ -52,6 +52,7 @@ function settingsOf(configuration: Configuration, flags: RegionFlags): RegionSet
     knownRegions: [...new Set([flags.region, ...Object.keys(peers)])],
     zones: [...zonesOf(configuration, flags.region)],
     roles: roles.data,
+    runsHsms: flags.hsms,
     listen: { host: configuration.listen, port: configuration.port },
     peerListen: { host: configuration.listen, port: portOf(flags.peerPort) },
   }

@@ -9,24 +9,29 @@
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import type { AddressPort } from '../../api/ports.ts'
 import type { HsmId } from '../../provider-schema/ids.ts'
 import { HSM_PORTS } from '../../provider-schema/limits.ts'
 import { HSM_FILES, hsmConfig, type HsmConfig } from '../../workers/hsm/config.ts'
 import type { KeySeparation } from '../../workers/hsm/policy/key-separation.ts'
-import type { DeviceCertificates, HostPort, HsmCondition, HsmToRun } from '../../workers/jobs/ports.ts'
+import type { DeviceCertificates, HostPort, HsmAddress, HsmCondition, HsmToRun } from '../../workers/jobs/ports.ts'
 import { wasZeroised } from '../../workers/hsm/vault/seal.ts'
 import { pause, stopped } from '../../workers/jobs/until-stopped.ts'
 import { syncDirectory, writeDurably } from '../files/durable.ts'
-import type { DeviceIssuer } from '../pki/device.ts'
+import type { DeviceIssuer, IssuedDevice } from '../pki/device.ts'
 import type { Fleet } from '../pki/fleet.ts'
+import { bindable } from './addresses.ts'
 import { endProcess, findProcess, lastWords, runsOn, startProcess } from './hsm-process.ts'
 
 export interface HostOptions {
   /** Directory of all HSMs of this host. */
   readonly dir: string
   readonly fleet: Fleet
-  readonly issuer: DeviceIssuer
-  /** Left out, the HSMs' own default. */
+  /** Left out on a host that has its HSMs certified elsewhere: `certify` throws then. */
+  readonly issuer?: DeviceIssuer
+  /** Its addresses; left out, every address is taken to be its own. */
+  readonly addresses?: AddressPort
+  /** Of HSMs that come without a word on it. Left out, the HSMs' own default. */
   readonly keySeparation?: KeySeparation
   /** Takes what is to outlive an HSM from its directory, once its process has ended. The removal is tried again when it throws. */
   readonly beforeRemoval?: (directory: string) => Promise<void>
@@ -34,11 +39,19 @@ export interface HostOptions {
 }
 
 export interface Host extends HostPort {
+  ensureRunning(hsm: HsmToRun & { readonly keySeparation?: KeySeparation | undefined }): Promise<void>
+  /** The request for certificates of an HSM that runs (PEM); undefined once they are there. */
+  deviceRequest(hsmId: HsmId): Promise<string | undefined>
+  /** Hands an HSM its certificates, once, and waits until it serves its ports. */
+  install(hsmId: HsmId, chains: DeviceChains): Promise<void>
   /** Every HSM there is, and its process if it runs. */
   list(): Promise<{ readonly hsmId: string; readonly address: string; readonly pid: number | undefined }[]>
   /** Stops looking after the processes; ends them too, unless they are to run on. */
   stop(options: { readonly leaveRunning: boolean }): Promise<void>
 }
+
+/** PEM, each the device's certificate and then its CA's. */
+export type DeviceChains = Pick<IssuedDevice, 'deviceChain' | 'providerChain'>
 
 const REMOVED = 'removed'
 const ASIDE = 'aside-'
@@ -84,7 +97,14 @@ class HostAgent implements Host {
     this.#watching = this.#watch()
   }
 
-  async ensureRunning(hsm: HsmToRun): Promise<void> {
+  async addressFor({ eniIp, listenIp }: HsmAddress, taken: ReadonlySet<string>): Promise<HsmAddress> {
+    const { addresses } = this.#options
+    if (!addresses || (await bindable(listenIp)) === 'free') return { eniIp, listenIp }
+    const chosen = await addresses.choose(taken, eniIp === listenIp ? undefined : eniIp)
+    return { eniIp: chosen.eniIp, listenIp: chosen.listenIp }
+  }
+
+  async ensureRunning(hsm: HsmToRun & { readonly keySeparation?: KeySeparation | undefined }): Promise<void> {
     const directory = this.#directory(hsm.id)
     if (await exists(join(directory, REMOVED))) throw new Error(`${hsm.id} is being removed`)
     await mkdir(directory, { recursive: true, mode: 0o700 })
@@ -94,20 +114,36 @@ class HostAgent implements Host {
   }
 
   async certify(hsm: HsmToRun): Promise<DeviceCertificates> {
+    const request = await this.deviceRequest(hsm.id)
+    if (request !== undefined) {
+      if (!this.#options.issuer) throw new Error('this host certifies no HSM')
+      await this.install(hsm.id, this.#options.issuer.issueDevice(request, hsm.id))
+    } else await this.#untilItListens(hsm.id)
     const directory = this.#directory(hsm.id)
-    const file = (name: string) => join(directory, name)
-    if (!(await exists(file(HSM_FILES.deviceChain)))) {
-      const request = await this.#await(hsm.id, () => readText(file(HSM_FILES.deviceCsr)), 'has made no request')
-      const issued = this.#options.issuer.issueDevice(request, hsm.id)
-      await writeDurably(file(HSM_FILES.providerChain), issued.providerChain)
-      await writeDurably(file(HSM_FILES.deviceChain), issued.deviceChain)
-    }
-    await this.#await(hsm.id, () => findProcess(directory), 'does not listen')
-    const first = async (name: string) => firstCertificate(await readFile(file(name), 'utf8'))
+    const first = async (name: string) => firstCertificate(await readFile(join(directory, name), 'utf8'))
     return {
       awsHardwareCertificate: await first(HSM_FILES.providerChain),
       manufacturerHardwareCertificate: await first(HSM_FILES.deviceChain),
     }
+  }
+
+  async deviceRequest(hsmId: HsmId): Promise<string | undefined> {
+    const file = (name: string) => join(this.#directory(hsmId), name)
+    if (await exists(file(HSM_FILES.deviceChain))) return undefined
+    return this.#await(hsmId, () => readText(file(HSM_FILES.deviceCsr)), 'has made no request')
+  }
+
+  async install(hsmId: HsmId, { deviceChain, providerChain }: DeviceChains): Promise<void> {
+    const file = (name: string) => join(this.#directory(hsmId), name)
+    if (!(await exists(file(HSM_FILES.deviceChain)))) {
+      await writeDurably(file(HSM_FILES.providerChain), providerChain)
+      await writeDurably(file(HSM_FILES.deviceChain), deviceChain)
+    }
+    await this.#untilItListens(hsmId)
+  }
+
+  async #untilItListens(hsmId: HsmId): Promise<void> {
+    await this.#await(hsmId, () => findProcess(this.#directory(hsmId)), 'does not listen')
   }
 
   async condition(hsmId: HsmId): Promise<HsmCondition> {
@@ -218,8 +254,9 @@ class HostAgent implements Host {
     throw new Error(`${hsmId} ${complaint}: ${await lastWords(this.#directory(hsmId))}`)
   }
 
-  #configOf(hsm: HsmToRun): HsmConfig {
-    const { fleet, keySeparation } = this.#options
+  #configOf(hsm: Parameters<Host['ensureRunning']>[0]): HsmConfig {
+    const { fleet } = this.#options
+    const keySeparation = hsm.keySeparation ?? this.#options.keySeparation
     return {
       hsmId: hsm.id,
       hsmType: hsm.hsmType,
@@ -239,6 +276,17 @@ class HostAgent implements Host {
   #directory(hsmId: string): string {
     return join(this.#options.dir, hsmId)
   }
+}
+
+/**
+ * Has what is left of an HSM removed by the host that starts next, before it starts anything: an HSM that another has
+ * replaced must not serve again. Nothing happens when there is nothing of it.
+ */
+export async function removeAtStart(dir: string, hsmId: HsmId): Promise<void> {
+  const directory = join(dir, hsmId)
+  if (!(await exists(directory))) return
+  await writeFile(join(directory, REMOVED), '')
+  await syncDirectory(directory)
 }
 
 /** Ends every HSM process of a host's directory, whoever started it. The directories stay. */
@@ -264,7 +312,8 @@ async function readConfig(directory: string): Promise<HsmConfig> {
   return hsmConfig.parse(JSON.parse(await readFile(join(directory, HSM_FILES.config), 'utf8')))
 }
 
-function firstCertificate(pem: string): string {
+/** The first certificate of a PEM file. */
+export function firstCertificate(pem: string): string {
   const end = '-----END CERTIFICATE-----\n'
   return pem.slice(0, pem.indexOf(end) + end.length)
 }

@@ -8,6 +8,7 @@ import type { ApiPorts, ConfiguredSubnet } from '../../api/ports.ts'
 import { openRecorder } from '../../api/trail/recorder.ts'
 import type { SubnetId, VpcId } from '../../provider-schema/ids.ts'
 import { addressBlock, addressPool } from '../hosts/addresses.ts'
+import { zoneAddresses } from '../hosts/zone-addresses.ts'
 import { regionIdentity } from './identity.ts'
 import { localUrl, newOperatorKey, removeOperatorAccess, writeOperatorAccess } from './operator-access.ts'
 import { pageTokenKey } from './places.ts'
@@ -30,7 +31,7 @@ export async function startApi(context: RegionContext): Promise<ApiPart> {
     region: settings.region,
     database,
     identity: await regionIdentity(context),
-    addresses: addressPool(await addressBlock(context.places.addresses)),
+    addresses: zoneAddresses(database, addressPool(await addressBlock(context.places.addresses))),
     zones: settings.zones,
     configuredSubnets: subnetsOf(settings),
     unknownSubnets: settings.unknownSubnets,

@@ -1,13 +1,17 @@
 /** The working part of a region: job worker, HSM host, and the listener for other regions. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { purgeTrail } from '../../state/audit.ts'
+import { forgetDone } from '../../state/host-orders.ts'
 import type { Pace } from '../../workers/jobs/pace.ts'
 import { OLDEST_CLIENTS } from '../../workers/jobs/client-versions.ts'
 import { startJobWorker, type JobWorker } from '../../workers/jobs/worker.ts'
-import { AuditMismatch, deliverAudit, deliverAudits } from '../audit/deliver.ts'
+import { deliverAudits, deliverEnd } from '../audit/deliver.ts'
 import { openBackupStore, type BackupStore } from '../backup-store/directory-store.ts'
+import { addressBlock, addressPool } from '../hosts/addresses.ts'
+import { carryOut } from '../hosts/carry-out.ts'
 import { startHost } from '../hosts/host.ts'
 import { keepAccountsLevel } from '../identity/level.ts'
+import { hostsOfRegion } from '../hosts/ordered-host.ts'
 import { hsmPort } from '../management.ts'
 import { issueControl } from '../pki/control.ts'
 import { loadDeviceIssuer } from '../pki/device.ts'
@@ -53,13 +57,9 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
     issuer,
     keySeparation: settings.keySeparation,
     log,
-    beforeRemoval: async (directory) => {
-      await deliverAudit(directory, places.logs).catch((error: unknown) => {
-        // What is wrong with it does not get better; what was delivered before is kept.
-        if (!(error instanceof AuditMismatch)) throw error
-        log.error({ reason: error.message }, 'the end of an audit log could not be delivered')
-      })
-    },
+    beforeRemoval: (directory) => deliverEnd(directory, places.logs, log),
+    // The block is chosen when the API first needs it: both would choose one.
+    addresses: { choose: async (...asked) => addressPool(await addressBlock(places.addresses)).choose(...asked) },
   })
   const stopping = new AbortController()
   const { retentionDays } = settings.audit
@@ -87,18 +87,23 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
   })
   checks.set('jobs', 'are starting')
   let worker: JobWorker | undefined
+  let carrying: Promise<void> | undefined
+  const { keySeparation } = settings
+  const hosts = hostsOfRegion({ id, port: host }, { database, issuer, keySeparation })
   const working = context.prepared.then(() => {
+    // What the job workers of other processes want of this host; as a rule there are none.
+    carrying = carryOut({ hostId: id, database, host, log, signal: stopping.signal, everyMs: 1_000 })
     worker = startJobWorker({
       name: id,
       database,
       databaseUrl: settings.databaseUrl,
-      ports: { hosts: host, hsms: hsmPort(identity, fleet), backups, regions },
+      ports: { hosts, hsms: hsmPort(identity, fleet), backups, regions },
       log,
       recovery: settings.recovery,
       oldestClients: { ...OLDEST_CLIENTS, ...settings.hsmTypeChange.oldestClients },
       clock: context.clock.now,
       pace: paceOf(settings),
-      host: { id, zones: settings.zones, capacity: CAPACITY },
+      host: { id, zones: settings.zones, capacity: settings.runsHsms === false ? 0 : CAPACITY },
       tracer: context.tracer,
     })
     checks.set('jobs', 'ok')
@@ -122,6 +127,7 @@ export async function startJobs(context: RegionContext): Promise<JobsPart> {
       // Last, so that it finds what the HSMs wrote at their end.
       stopping.abort()
       await delivering
+      await Promise.race([carrying, sleep(3_000, undefined, { ref: false })])
       await lock.release()
     },
   }
@@ -143,6 +149,9 @@ async function sweep(context: RegionContext, backups: BackupStore): Promise<void
       await sleep(SWEEP_MS, undefined, { signal })
       await sweepLostCopies(database, backups).catch((error: unknown) => {
         log.warn({ err: error }, 'looking for lost copies failed')
+      })
+      await forgetDone(database.sql).catch((error: unknown) => {
+        log.warn({ err: error }, 'orders that hosts have carried out could not be removed')
       })
     }
   } catch {

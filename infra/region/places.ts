@@ -43,9 +43,9 @@ export async function makeRegionDirectory(places: RegionPlaces): Promise<void> {
   await mkdir(places.dir, { recursive: true, mode: 0o700 })
 }
 
-/** This machine's name among the hosts of the region; random, and the same for ever. */
-export async function hostId(places: RegionPlaces): Promise<string> {
-  return (await once(join(places.dir, 'host-id'), () => `host-${randomBytes(8).toString('hex')}`)).trim()
+/** This machine's name among the hosts of the region, the same for ever: a random one, unless the first to ask has one. */
+export async function hostId(places: RegionPlaces, name?: string): Promise<string> {
+  return (await once(join(places.dir, 'host-id'), () => name ?? `host-${randomBytes(8).toString('hex')}`)).trim()
 }
 
 /** Key of the API's page tokens. */

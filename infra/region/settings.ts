@@ -45,6 +45,8 @@ export const regionSettings = z.object({
   databaseUrl: z.string(),
   /** `api` answers requests; `jobs` performs them, runs the HSMs and listens for other regions. */
   roles: z.array(z.enum(ROLES)).min(1),
+  /** False: `jobs` places no HSM on this machine; those that are there run in any case. */
+  runsHsms: z.boolean().optional(),
   /** Of the API; port 0 is any free one. */
   listen: address,
   /** Of the listener for other regions. */

@@ -65,7 +65,7 @@ export async function startRealWorker(
     databaseUrl,
     log,
     host: { id: 'host', zones: zonesOf(region), capacity: 100 },
-    ports: { hosts, hsms: hsmPort(identity, fleet), backups, regions },
+    ports: { hosts: { on: () => hosts }, hsms: hsmPort(identity, fleet), backups, regions },
     onStep: options.onStep,
   })
   return {

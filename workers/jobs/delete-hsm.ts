@@ -9,6 +9,7 @@ import type { Hsm } from '../../state/hsms.ts'
 import { ConnectionLost } from '../hsm/protocol/errors.ts'
 import { backUpFirst } from './backup-step.ts'
 import { announceMembership, setMember } from './membership.ts'
+import { hostOf } from './placement.ts'
 import { done, to, transition, type JobContext } from './transition.ts'
 import { withHsm } from './with-hsm.ts'
 
@@ -51,10 +52,11 @@ export const deleteHsm = transition({
       return to('remove')
     },
 
-    remove: async (hsm, { ports, database, clock }) => {
-      await ports.hosts.remove(hsm.id)
+    remove: async (hsm, ctx) => {
+      const { database, clock } = ctx
+      await hostOf(ctx, hsm)?.remove(hsm.id)
       // Of a replacement that never came to be: what it was to replace may still be there.
-      if (hsm.replaces !== null) await ports.hosts.remove(hsm.replaces)
+      if (hsm.replaces !== null) await hostOf(ctx, await database.read.hsms.find(hsm.replaces))?.remove(hsm.replaces)
       await database.read.hsms.changeState(hsm.id, {
         from: 'DELETE_IN_PROGRESS',
         to: 'DELETED',

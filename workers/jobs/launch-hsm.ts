@@ -13,6 +13,7 @@ import { HsmError } from '../hsm/protocol/errors.ts'
 import { BACKUP_CHUNK_BYTES } from '../hsm/protocol/management-operations.ts'
 import { backUpFirst } from './backup-step.ts'
 import { announceMembership, areTogether, setMember } from './membership.ts'
+import { hostOf, isCutOff } from './placement.ts'
 import type { HsmToRun, ManagementConnection } from './ports.ts'
 import { again, done, Hopeless, to, transition, type JobContext } from './transition.ts'
 import { withHsm } from './with-hsm.ts'
@@ -38,26 +39,37 @@ export const launchHsm = transition({
         ctx.log.info({ hsmId: replaces, reason: String(error) }, 'an HSM that is replaced could not be zeroised')
       }
       // What nobody else holds may be recovered from a damaged store by hand; else nothing is left of it.
-      const { kind } = await ctx.ports.hosts.condition(replaces)
+      const host = hostOf(ctx, await ctx.database.read.hsms.find(replaces))
+      if (!host) return to('place')
+      const { kind } = await host.condition(replaces)
       const isLast = (await otherMembers(hsm, ctx)).length === 0
-      await (kind === 'lost' && isLast ? ctx.ports.hosts.setAside(replaces) : ctx.ports.hosts.remove(replaces))
+      await (kind === 'lost' && isLast ? host.setAside(replaces) : host.remove(replaces))
       return to('place')
     },
 
-    place: async (hsm, { database }) => {
-      const host = await database.read.hosts.leastLoaded(hsm.availabilityZone)
+    place: async (hsm, ctx) => {
+      const { hosts, hsms } = ctx.database.read
+      // In the place of another it can keep the address of that one where that one was.
+      const preferred = hsm.replaces && (await hsms.find(hsm.replaces))?.hostId
+      const host = await hosts.leastLoaded(hsm.availabilityZone, { onItsWay: hsm.id, preferred })
       if (!host) return again(500, `No host in ${hsm.availabilityZone} has room for an HSM.`)
-      await database.read.hsms.update(hsm.id, { hostId: host.id })
+      if (hsm.hostId === host.id) return to('start')
+      // It was begun on a host that went silent: nothing of it may be left there.
+      await hostOf(ctx, hsm)?.remove(hsm.id)
+      const address = await ctx.ports.hosts.on(host.id).addressFor(hsm, await hsms.addressesInUse())
+      await hsms.update(hsm.id, { hostId: host.id, eniIp: address.eniIp, listenIp: address.listenIp })
       return to('start')
     },
 
-    start: async (hsm, { ports }) => {
-      await ports.hosts.ensureRunning(toRun(hsm))
+    start: async (hsm, ctx) => {
+      if (await isCutOff(ctx, hsm)) return to('place')
+      await hostOf(ctx, hsm)?.ensureRunning(toRun(hsm))
       return to('certify')
     },
 
-    certify: async (hsm, { ports }) => {
-      await ports.hosts.certify(toRun(hsm))
+    certify: async (hsm, ctx) => {
+      if (await isCutOff(ctx, hsm)) return to('place')
+      await hostOf(ctx, hsm)?.certify(toRun(hsm))
       return to('choose')
     },
 
@@ -85,7 +97,7 @@ export const launchHsm = transition({
     /** Cluster key pair, CSR and masking key come into being in the HSM; the CSR and certificates are published. */
     found: async (hsm, ctx) => {
       const cluster = await clusterOf(hsm, ctx)
-      const certificates = await ctx.ports.hosts.certify(toRun(hsm))
+      const certificates = await hostOf(ctx, hsm)?.certify(toRun(hsm))
       const membership = await setMember(ctx, hsm, true)
       const made = await withHsm(ctx, hsm, (connection) =>
         connection.call('found', {
@@ -98,8 +110,7 @@ export const launchHsm = transition({
       await ctx.database.read.clusters.update(cluster.id, {
         clusterCsr: made.csr,
         hsmCertificate: made.hsmCertificate,
-        awsHardwareCertificate: certificates.awsHardwareCertificate,
-        manufacturerHardwareCertificate: certificates.manufacturerHardwareCertificate,
+        ...certificates,
       })
       return to('finish')
     },

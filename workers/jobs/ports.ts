@@ -31,9 +31,30 @@ export type HsmCondition =
   | { readonly kind: 'lost'; readonly why: string }
   /** Its keys are destroyed, for good. */
   | { readonly kind: 'zeroised'; readonly why: string }
+  /** Its host is silent as well: nobody knows how it is. It may come back with all it had. */
+  | { readonly kind: 'cut-off'; readonly why: string }
+
+/** Where an HSM is to be found. */
+export interface HsmAddress {
+  /** What the API shows. */
+  readonly eniIp: string
+  /** What the process binds. */
+  readonly listenIp: string
+}
+
+/** All hosts of the region, whichever process looks after them. */
+export interface HostsPort {
+  /** Of a host that nobody ever saw every call fails. */
+  on(hostId: string): HostPort
+}
 
 /** The processes of one host. They outlive the control plane; a crashed one is restarted by the host without being asked. */
 export interface HostPort {
+  /**
+   * Where an HSM that comes to this host can listen: the address it has, if the host can bind it, else one of the host's
+   * own that is not `taken`. The address that is shown follows it, unless another was asked for. Nothing is reserved.
+   */
+  addressFor(hsm: HsmAddress, taken: ReadonlySet<string>): Promise<HsmAddress>
   /** Makes the HSM's directory and starts its process, unless that was done. Resolves when the process runs. */
   ensureRunning(hsm: HsmToRun): Promise<void>
   /**
@@ -43,7 +64,10 @@ export interface HostPort {
   certify(hsm: HsmToRun): Promise<DeviceCertificates>
   /** How the HSM's process is, and whether it can ever be again. */
   condition(hsmId: HsmId): Promise<HsmCondition>
-  /** Ends the process for good and removes its directory, both if they are still there. Whoever must zeroise first, has. */
+  /**
+   * Ends the process for good and removes its directory, both if they are still there. Whoever must zeroise first, has.
+   * A host that is silent does it when it is back; nobody waits for that.
+   */
   remove(hsmId: HsmId): Promise<void>
   /** As `remove`, but what is in the directory is kept, where no process runs on it, for who may recover something. */
   setAside(hsmId: HsmId): Promise<void>
@@ -122,7 +146,7 @@ export interface RegionPort {
 }
 
 export interface Ports {
-  readonly hosts: HostPort
+  readonly hosts: HostsPort
   readonly hsms: HsmPort
   readonly backups: BackupStorePort
   readonly regions: RegionPort

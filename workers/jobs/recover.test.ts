@@ -158,16 +158,6 @@ test('the last HSM of a cluster is not replaced for its silence alone', async ()
   assert.equal((await inPlaceOf(hsm)).id, hsm.id)
 })
 
-test('of an HSM on another host nothing is concluded but from its silence', async () => {
-  const { first } = await pair(['key'])
-  await b.database.read.hsms.update(first.id, { hostId: 'host-2' })
-  b.world.hsms.delete(first.id)
-  await silentFor(first.id, 100)
-  assert.match((await rowOf(first.id)).stateMessage ?? '', /does not answer\. Its host restarts it/)
-  await silentFor(first.id, 100)
-  assert.equal((await inPlaceOf(first)).id, first.id)
-})
-
 test('an UNINITIALIZED cluster gets another first HSM, and until then shows no CSR', async () => {
   const cluster = await insertCluster(b, { state: 'UNINITIALIZED' })
   const { id } = await insertHsm(b, cluster)

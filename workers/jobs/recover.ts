@@ -5,7 +5,11 @@
  * | ---------------------------------------------------------- | ----------- | --------------- |
  * | its keys are gone (tampered, zeroised)                     | at once     | at once         |
  * | its directory is gone, or its store cannot be opened       | at once     | `lostSeconds`   |
- * | nothing but its silence: it hangs, or its host is silent   | after 5 s   | `silentSeconds` |
+ * | its host is silent as well                                 | after 5 s   | `lostSeconds`   |
+ * | nothing but its silence: it hangs, or cannot be reached    | after 5 s   | `silentSeconds` |
+ *
+ * Whether a host is silent decides nothing as long as the HSM itself answers: it does not need its host. What a silent
+ * host has is given up only when another host of the zone has room, since it may come back with everything.
  *
  * A replacement that could not be launched is replaced after `lostSeconds` as well.
  *
@@ -15,20 +19,20 @@
 import { newHsmId } from '../../provider-schema/ids.ts'
 import type { Cluster } from '../../state/clusters.ts'
 import type { Hsm } from '../../state/hsms.ts'
+import { hostOf } from './placement.ts'
 import type { HsmCondition } from './ports.ts'
 import { RECOVERY } from './recovery.ts'
 import { replaceHsm } from './replace-hsm.ts'
 import type { JobContext } from './transition.ts'
 
-type Context = Pick<JobContext, 'database' | 'ports' | 'log' | 'hostId' | 'recovery'>
+type Context = Pick<JobContext, 'database' | 'ports' | 'log' | 'recovery'>
 
 /** A restart of a crashed process takes less than this: only what lasts longer is shown. */
 export const SILENCE_MS = 5_000
 
-/** What its host says of an HSM; `running` of one on another host, whose agent would know. */
+/** What its host says of an HSM; `running` of one that has none yet. */
 export async function conditionOf(ctx: Context, hsm: Pick<Hsm, 'id' | 'hostId'>): Promise<HsmCondition> {
-  if (hsm.hostId === null || hsm.hostId !== ctx.hostId) return { kind: 'running' }
-  return ctx.ports.hosts.condition(hsm.id)
+  return (await hostOf(ctx, hsm)?.condition(hsm.id)) ?? { kind: 'running' }
 }
 
 /** Acts on an HSM that has not answered for so long, in milliseconds. */
@@ -39,10 +43,12 @@ export async function recover(ctx: Context, hsm: Hsm, cluster: Cluster, silentMs
   const { lostSeconds, silentSeconds } = ctx.recovery ?? RECOVERY
   if (condition.kind === 'zeroised') return replaceLost(ctx, hsm, condition.why)
   if (condition.kind === 'lost' && silentMs >= lostSeconds * 1_000) return replaceLost(ctx, hsm, condition.why)
-  const patience = hsm.member ? silentSeconds : lostSeconds
+  const isCutOff = condition.kind === 'cut-off'
+  const patience = hsm.member && !isCutOff ? silentSeconds : lostSeconds
   if (silentMs < patience * 1_000 || hsm.state !== 'DEGRADED') return
   if (hsm.member && (await isLast(ctx, hsm))) return
-  await replaceLost(ctx, hsm, 'It did not answer any more.')
+  if (isCutOff && !(await ctx.database.read.hosts.leastLoaded(hsm.availabilityZone))) return
+  await replaceLost(ctx, hsm, isCutOff ? condition.why : 'It did not answer any more.')
 }
 
 /** While the cluster's own job changes its HSMs that job deals with what fails; without a backup there is no other HSM. */
@@ -56,7 +62,9 @@ async function show(ctx: Context, hsm: Hsm, cluster: Cluster, condition: HsmCond
   ctx.log.warn({ hsmId: hsm.id, condition }, 'an HSM does not answer')
   const message = isKnown
     ? `${condition.why} ${await whatIsLost(ctx, hsm, cluster)}`.trim()
-    : 'The HSM does not answer. Its host restarts it; its keys are kept.'
+    : condition.kind === 'cut-off'
+      ? `The HSM does not answer. ${condition.why}`
+      : 'The HSM does not answer. Its host restarts it; its keys are kept.'
   await ctx.database.read.hsms.changeState(hsm.id, { from: 'ACTIVE', to: 'DEGRADED', message })
 }
 

@@ -29,8 +29,6 @@ export interface JobContext {
   readonly trace?: TraceContext | undefined
   /** Aborts when the worker is to stop. */
   readonly signal: AbortSignal
-  /** The host whose processes `ports.hosts` looks after. */
-  readonly hostId?: string | undefined
   readonly recovery?: Recovery | undefined
   /** Of which version clients must have been before the HSM type changes. */
   readonly oldestClients?: OldestClients | undefined

@@ -147,7 +147,7 @@ for (const trial of TRIALS) {
         trustAnchor: 'anchor\n',
       })
       const hsm = await insertHsm(b, cluster, { state: 'ACTIVE', member: true })
-      await b.world.ports.hosts.ensureRunning(hsm)
+      await b.world.ports.hosts.on('host-1').ensureRunning(hsm)
       simulated(b, hsm.id).certified = true
       simulated(b, hsm.id).phase = 'founded'
       await trial.run(initializeCluster, { clusterId: cluster.id }, b.ctx)
@@ -250,7 +250,7 @@ describe('when it cannot be done', () => {
       trustAnchor: 'anchor\n',
     })
     const hsm = await insertHsm(b, cluster, { state: 'ACTIVE', member: true })
-    await b.world.ports.hosts.ensureRunning(hsm)
+    await b.world.ports.hosts.on('host-1').ensureRunning(hsm)
     simulated(b, hsm.id).certified = true
     await untilFinished(initializeCluster, { clusterId: cluster.id }, b.ctx)
     const now = await clusterNow(cluster.id)

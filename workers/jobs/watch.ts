@@ -35,7 +35,7 @@ const SILENCE_A_ROUND_MS = 1_000
 const TELL_MS = 5_000
 
 type Health = ResultOf<ManagementOperations, 'health'>
-type WatchContext = Pick<JobContext, 'database' | 'ports' | 'log' | 'signal' | 'hostId' | 'recovery' | 'clock' | 'pace'>
+type WatchContext = Pick<JobContext, 'database' | 'ports' | 'log' | 'signal' | 'recovery' | 'clock' | 'pace'>
 
 interface Watched {
   connection?: ManagementConnection

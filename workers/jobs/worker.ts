@@ -27,7 +27,7 @@ export interface JobWorkerOptions {
   readonly ports: Ports
   readonly log: Logger
   /** The host that this process runs HSMs on; told to the database with every heartbeat. */
-  readonly host?: { readonly id: string; readonly zones: string[]; readonly capacity: number }
+  readonly host?: Parameters<Database['read']['hosts']['heartbeat']>[0]
   readonly recovery?: JobContext['recovery']
   readonly oldestClients?: JobContext['oldestClients']
   /** The service clock; real time, when left out. */
@@ -62,7 +62,6 @@ export function startJobWorker(options: JobWorkerOptions): JobWorker {
     clock: options.clock ?? (() => new Date()),
     pace: options.pace ?? 0,
     signal: stop.signal,
-    hostId: options.host?.id,
     recovery: options.recovery,
     oldestClients: options.oldestClients,
     onStep: options.onStep,

@@ -53,7 +53,6 @@ export async function bench(): Promise<Bench> {
       clock: () => new Date(),
       pace: 0,
       signal: new AbortController().signal,
-      hostId: 'host-1',
     },
     close: async () => {
       clearInterval(beating)
@@ -131,7 +130,7 @@ export async function activeCluster(
     trustAnchor: 'anchor\n',
   })
   const hsm = await insertHsm(b, cluster, { hsmType, state: 'ACTIVE', member: true, hostId: 'host-1' })
-  await b.world.ports.hosts.ensureRunning({
+  await b.world.ports.hosts.on('host-1').ensureRunning({
     id: hsm.id,
     hsmType: hsm.hsmType,
     listenIp: hsm.listenIp,

@@ -17,11 +17,12 @@ import {
   type MembershipDocument,
   type SignedMembership,
 } from '../../hsm/protocol/management-operations.ts'
-import type { CopyAnnouncement, HsmToRun, ManagementConnection, Ports } from '../ports.ts'
+import type { CopyAnnouncement, HostPort, HsmToRun, ManagementConnection, Ports } from '../ports.ts'
 
 /** One simulated HSM: the content is a set of words, standing for users and keys. */
 export interface SimulatedHsm {
   readonly id: HsmId
+  readonly hostId: string
   running: boolean
   /** Its store cannot be opened. */
   damaged?: boolean
@@ -37,8 +38,23 @@ export interface SimulatedHsm {
   clients?: { readonly client: string; readonly seenAt: number }[]
 }
 
+/** One simulated host. It is made when it is first spoken of. */
+export interface SimulatedHost {
+  /** It hears and does nothing. Its HSMs may run on. */
+  silent: boolean
+  /** Addresses that it can bind; all, while undefined. */
+  addresses?: readonly string[]
+  /** What it was asked for while it was silent. */
+  readonly orders: (() => void)[]
+}
+
 export interface SimulatedWorld {
   readonly ports: Ports
+  readonly hosts: { on(hostId: string): SimulatedHost }
+  /** The host goes with all HSMs on it, as a machine that lost its power. */
+  loseHost(hostId: string): void
+  /** It is back and does what it was asked for meanwhile; HSMs that are left run again. */
+  returnHost(hostId: string): void
   readonly hsms: Map<HsmId, SimulatedHsm>
   /** Directories that were set aside. */
   readonly aside: Set<HsmId>
@@ -73,39 +89,67 @@ export function simulatedWorld(): SimulatedWorld {
     throw new ConnectionLost(`simulated failure of ${name}`)
   }
 
-  const hosts: Ports['hosts'] = {
+  const simulatedHosts = new Map<string, SimulatedHost>()
+  const simulatedHost = (id: string): SimulatedHost => {
+    const host = simulatedHosts.get(id) ?? { silent: false, orders: [] }
+    simulatedHosts.set(id, host)
+    return host
+  }
+  const onHost = (hostId: string) => [...hsms.values()].filter((hsm) => hsm.hostId === hostId)
+
+  const hostPort = (hostId: string): HostPort => ({
+    addressFor: ({ eniIp, listenIp }, taken) =>
+      attempt(() => {
+        const { addresses } = simulatedHost(hostId)
+        const chosen = addresses?.includes(listenIp) === false ? addresses.find((each) => !taken.has(each)) : listenIp
+        if (chosen === undefined) throw new Error('no address is left')
+        return { eniIp: eniIp === listenIp ? chosen : eniIp, listenIp: chosen }
+      }),
     ensureRunning: (hsm: HsmToRun) =>
       attempt(() => {
         trip('ensureRunning')
+        if (simulatedHost(hostId).silent) throw new Error(`${hostId} is silent`)
         const known = hsms.get(hsm.id)
-        if (known) known.running = true
-        else hsms.set(hsm.id, blankHsm(hsm.id))
+        // What a silent host may still have of the same HSM, nobody can reach.
+        if (known?.hostId === hostId) known.running = true
+        else hsms.set(hsm.id, blankHsm(hsm.id, hostId))
       }),
     certify: (hsm) =>
       attempt(() => {
         trip('certify')
         const process = hsms.get(hsm.id)
-        if (!process?.running) throw new Error(`${hsm.id} does not run`)
+        if (!process?.running || process.hostId !== hostId) throw new Error(`${hsm.id} does not run on ${hostId}`)
         process.certified = true
         return { awsHardwareCertificate: `aws ${hsm.id}\n`, manufacturerHardwareCertificate: `maker ${hsm.id}\n` }
       }),
     condition: (id) =>
       attempt(() => {
+        if (simulatedHost(hostId).silent) return { kind: 'cut-off', why: `Its host ${hostId} is silent.` }
         const hsm = hsms.get(id)
-        if (!hsm) return { kind: 'lost', why: 'The directory of the HSM is gone.' }
+        if (hsm?.hostId !== hostId) return { kind: 'lost', why: 'The directory of the HSM is gone.' }
         if (hsm.damaged) return { kind: 'lost', why: 'The store cannot be opened.' }
         return hsm.phase === 'zeroised' ? { kind: 'zeroised', why: 'The keys are destroyed.' } : { kind: 'running' }
       }),
     remove: (id) =>
       attempt(() => {
         trip('remove')
-        hsms.delete(id)
+        order(hostId, () => {
+          if (hsms.get(id)?.hostId === hostId) hsms.delete(id)
+        })
       }),
     setAside: (id) =>
       attempt(() => {
         trip('setAside')
-        if (hsms.delete(id)) aside.add(id)
+        order(hostId, () => {
+          if (hsms.get(id)?.hostId === hostId && hsms.delete(id)) aside.add(id)
+        })
       }),
+  })
+
+  const order = (hostId: string, work: () => void) => {
+    const { silent, orders } = simulatedHost(hostId)
+    if (silent) orders.push(work)
+    else work()
   }
 
   const connect = (id: HsmId): ManagementConnection => {
@@ -136,8 +180,19 @@ export function simulatedWorld(): SimulatedWorld {
     store,
     copies,
     failNext: (name, times = 1) => void failures.set(name, times),
+    hosts: { on: simulatedHost },
+    loseHost: (hostId) => {
+      simulatedHost(hostId).silent = true
+      for (const hsm of onHost(hostId)) hsm.running = false
+    },
+    returnHost: (hostId) => {
+      const host = simulatedHost(hostId)
+      host.silent = false
+      for (const work of host.orders.splice(0)) work()
+      for (const hsm of onHost(hostId)) hsm.running = true
+    },
     ports: {
-      hosts,
+      hosts: { on: hostPort },
       hsms: {
         connect: (hsm) => attempt(() => connect(hsm.id)),
         signMembership: (document) => ({
@@ -219,9 +274,10 @@ async function attempt<Result>(body: () => Result): Promise<Result> {
   return body()
 }
 
-function blankHsm(id: HsmId): SimulatedHsm {
+function blankHsm(id: HsmId, hostId: string): SimulatedHsm {
   return {
     id,
+    hostId,
     running: true,
     certified: false,
     phase: 'blank',

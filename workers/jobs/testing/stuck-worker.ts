@@ -18,11 +18,13 @@ process.once('message', (message: { url: string; name: string; pace?: number }) 
     ports: {
       ...ports,
       hosts: {
-        ...ports.hosts,
-        ensureRunning: () => {
-          process.send?.('working')
-          return new Promise(() => undefined)
-        },
+        on: (hostId) => ({
+          ...ports.hosts.on(hostId),
+          ensureRunning: () => {
+            process.send?.('working')
+            return new Promise(() => undefined)
+          },
+        }),
       },
     },
   })
