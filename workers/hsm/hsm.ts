@@ -101,7 +101,10 @@ async function start(
     })
   }
   const peerHeads = new PeerHeads({ clock: systemClock, note })
-  atStop(() => Promise.resolve(peerHeads.stop()))
+  atStop(() => {
+    peerHeads.stop()
+    return Promise.resolve()
+  })
   const replicator = await Replicator.start({
     hsmId: config.hsmId,
     store,
