@@ -1,5 +1,4 @@
 /** Digests: their lengths, and the check that what is called a digest can be one. */
-import { hash as digest } from 'node:crypto'
 import { HsmError } from '../protocol/errors.ts'
 import type { HashName } from '../protocol/mechanisms.ts'
 import type { DigestParams } from './mechanism.ts'
@@ -21,11 +20,6 @@ export const DIGEST_INFO_PREFIX = {
   sha384: Buffer.from('3041300d060960864801650304020205000430', 'hex'),
   sha512: Buffer.from('3051300d060960864801650304020305000440', 'hex'),
 } as const satisfies Record<HashName, Buffer>
-
-/** The digest to sign or verify: the data when it is one, else made of it. */
-export function digestOf({ hash, dataType }: DigestParams, data: Uint8Array): Uint8Array {
-  return dataType === 'digest' ? data : digest(hash, data, 'buffer')
-}
 
 /** Throws InvalidRequest when the data is said to be a digest and has another length than one. */
 export function requireDigestLength({ hash, dataType }: DigestParams, data: Uint8Array): void {

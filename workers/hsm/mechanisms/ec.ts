@@ -13,7 +13,7 @@ import type { CurveId } from '../protocol/mechanisms.ts'
 import { CURVE, curveNamed } from './curves.ts'
 import { pairMaterial } from './describe.ts'
 import { describeEc } from './describe-ec.ts'
-import { digestOf, requireDigestLength } from './digest.ts'
+import { requireDigestLength } from './digest.ts'
 import { signDigest, verifyDigest } from './ecdsa-digest.ts'
 import { fixedWidth } from './ecdsa-signature.ts'
 import { openssl } from './openssl.ts'
@@ -40,13 +40,11 @@ export const ecdsa: Signing<DigestParams> = {
     const curve = curveOfKey(key)
     if (use === 'sign') requireEcdsaDigest(mode, params.hash, curve)
   },
-  sign(key, params, data) {
+  sign(key, { hash, dataType }, data) {
     const curve = curveOfKey(key)
-    // node:crypto signs what it hashes itself, and in OpenSSL's constant time.
-    if (params.dataType === 'raw' && !openssl()) {
-      return fixedWidth(cryptoSign(params.hash, data, key.object), CURVE[curve].bytes)
-    }
-    return signDigest(curve, key.object, digestOf(params, data))
+    if (dataType === 'digest') return signDigest(curve, key.object, data)
+    const der = openssl()?.signMessage('ECDSA', key.object, hash, data) ?? cryptoSign(hash, data, key.object)
+    return fixedWidth(der, CURVE[curve].bytes)
   },
   verify(key, { hash, dataType }, data, signature) {
     if (dataType === 'raw') return cryptoVerify(hash, data, rs(key.object), signature)

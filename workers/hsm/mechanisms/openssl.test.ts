@@ -18,6 +18,8 @@ test('RSA PKCS#1 v1.5 signatures of every hash are byte by byte those of node:cr
         const digest = createHash(hash).update(message).digest()
         const signature = functions().sign(`RSA-PKCS1 ${hash}`, privateKey, digest)
         assert.deepEqual(signature, sign(hash, Buffer.from(message), privateKey))
+        const ofMessage = functions().signMessage(`RSA-PKCS1 ${hash}`, privateKey, hash, Buffer.from(message))
+        assert.deepEqual(ofMessage, signature)
       }
     }
   }
@@ -39,6 +41,15 @@ test('ECDSA signatures made one after another verify, as r||s too, and no two ar
       seen.add(der.toString('hex'))
     }
     assert.equal(seen.size, 500)
+  }
+})
+
+test('messages of any length are hashed as node:crypto hashes them', () => {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  for (const bytes of [0, 1, 63, 64, 65, 2 * 1024 * 1024]) {
+    const message = Buffer.alloc(bytes, 'm')
+    const signature = functions().signMessage('RSA-PKCS1 sha512', privateKey, 'sha512', message)
+    assert.deepEqual(signature, sign('sha512', message, privateKey))
   }
 })
 

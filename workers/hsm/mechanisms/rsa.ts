@@ -13,9 +13,9 @@ import { promisify } from 'node:util'
 import { HsmError } from '../protocol/errors.ts'
 import type { HashName } from '../protocol/mechanisms.ts'
 import { numberOfJwk, pairMaterial, type DescribePair } from './describe.ts'
-import { DIGEST_INFO_PREFIX, digestOf, requireDigestLength } from './digest.ts'
+import { DIGEST_INFO_PREFIX, requireDigestLength } from './digest.ts'
 import type { DigestParams, MechanismKey, PairMaterial, Place, Signing } from './mechanism.ts'
-import { openssl, type Scheme } from './openssl.ts'
+import { openssl, type RepeatableScheme } from './openssl.ts'
 import { encodePss, longestSalt, verifyPss } from './pss-encoding.ts'
 import { leftPadded, modulusBitsOf } from './rsa-encryption.ts'
 
@@ -52,18 +52,19 @@ const SCHEME = {
   sha256: 'RSA-PKCS1 sha256',
   sha384: 'RSA-PKCS1 sha384',
   sha512: 'RSA-PKCS1 sha512',
-} as const satisfies Record<HashName, Scheme>
+} as const satisfies Record<HashName, RepeatableScheme>
 
 export const rsaPkcs: Signing<DigestParams> = {
   name: 'rsa-pkcs',
   keyType: 'rsa',
   check: (_use, _key, params, data) => requireDigestLength(params, data),
-  sign({ object: key }, params, data, place) {
-    const { hash } = params
-    const padding = constants.RSA_PKCS1_PADDING
-    if (place === 'pool' && params.dataType === 'raw') return signAt(place, hash, data, { key, padding })
-    const digest = digestOf(params, data)
-    return openssl()?.sign(SCHEME[hash], key, digest) ?? privateEncrypt({ key, padding }, digestInfo(hash, digest))
+  sign({ object: key }, { hash, dataType }, data, place) {
+    const input = { key, padding: constants.RSA_PKCS1_PADDING }
+    if (dataType === 'digest') {
+      return openssl()?.sign(SCHEME[hash], key, data) ?? privateEncrypt(input, digestInfo(hash, data))
+    }
+    const quickly = place === 'inline' ? openssl()?.signMessage(SCHEME[hash], key, hash, data) : undefined
+    return quickly ?? signAt(place, hash, data, input)
   },
   verify({ object: key }, { hash, dataType }, data, signature, place) {
     if (dataType === 'digest') {

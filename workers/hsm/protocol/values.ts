@@ -3,8 +3,9 @@ import { z } from 'zod'
 
 export const bytes = (max: number, min = 0) =>
   z
-    .custom<Uint8Array>((value) => value instanceof Uint8Array, 'must be binary')
-    .refine((value) => value.length >= min && value.length <= max, `must be ${min} to ${max} bytes long`)
+    .custom<Uint8Array>((value) => value instanceof Uint8Array && value.length >= min && value.length <= max, {
+      error: ({ input }) => (input instanceof Uint8Array ? `must be ${min} to ${max} bytes long` : 'must be binary'),
+    })
     // JSON Schema knows no bytes: for docs/protocol.md.
     .meta({ type: 'binary', minBytes: min, maxBytes: max })
 

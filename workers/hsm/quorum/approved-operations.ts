@@ -50,5 +50,6 @@ export function needsOf(op: keyof ClientOperations): Needs | undefined {
 function needsBy(rule: ApprovalRule<never>, params: never, caller: Caller): Need[] {
   if (!('keys' in rule)) return rule.unless?.(params, caller) ? [] : [{ service: rule.service }]
   const { service } = rule
-  return [...new Set(rule.keys(params))].map((handle) => ({ service, handle }))
+  const handles = rule.keys(params)
+  return (handles.length > 1 ? [...new Set(handles)] : handles).map((handle) => ({ service, handle }))
 }

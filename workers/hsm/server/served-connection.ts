@@ -166,7 +166,9 @@ export class ServedConnection<Context> implements PortConnection<Context> {
     if (this.#over || this.#inTurn) return
     this.#inTurn = true
     const end = performance.now() + TURN_MS
-    while (this.#mayStart()) {
+    // Nothing is written during a turn.
+    const written = this.socket.writableLength
+    while (this.#mayStart(written)) {
       const next = this.#queue[this.#queueHead]
       if (next === undefined) break
       this.#queueHead += 1
@@ -186,8 +188,9 @@ export class ServedConnection<Context> implements PortConnection<Context> {
     this.#regulate()
   }
 
-  #mayStart(): boolean {
-    return !this.#over && this.#underWay + this.#unsent < this.#surroundings.limits.bytesPerConnection
+  #mayStart(written: number): boolean {
+    const { bytesPerConnection } = this.#surroundings.limits
+    return !this.#over && this.#underWay + this.#outboxBytes + written < bytesPerConnection
   }
 
   /** Reads on or stops reading, by what is held. */
