@@ -112,6 +112,12 @@ class Exchange {
   }
 }
 
+interface FetchedHash {
+  readonly md: bigint
+  /** Of its digests. */
+  readonly bytes: number
+}
+
 /** A key that OpenSSL has read. */
 interface ReadKey {
   readonly pkey: bigint
@@ -124,7 +130,7 @@ class OpenSsl {
   readonly #keys = new WeakMap<KeyObject, ReadKey>()
   readonly #unused: FinalizationRegistry<ReadKey>
   readonly #schemes = new Map<Scheme, bigint>()
-  readonly #hashes = new Map<HashName, bigint>()
+  readonly #hashes = new Map<HashName, FetchedHash>()
   readonly #mu: MuParams
   readonly #exchange: Exchange
 
@@ -144,7 +150,7 @@ class OpenSsl {
     if (isRepeatable(scheme)) return this.#signAgain(scheme, this.#keyOf(privateKey), digest.length)
     return this.#within(privateKey, (context) => {
       this.#require(this.#begin('sign', scheme, context), `${scheme} cannot begin to sign`)
-      return this.#signIn(context, scheme, digest.length)
+      return this.#signIn(context, digest.length)
     })
   }
 
@@ -152,9 +158,10 @@ class OpenSsl {
   signMessage(scheme: RepeatableScheme, privateKey: KeyObject, hash: HashName, message: Uint8Array): Buffer {
     const key = this.#keyOf(privateKey)
     const { digestAt } = this.#exchange
-    const hashed = this.#f.EVP_Digest(message, BigInt(message.length), digestAt, NULL, this.#hash(hash), NULL)
-    this.#require(hashed, `${hash} fails`)
-    return this.#signAgain(scheme, key, DIGEST_BYTES[hash])
+    const { md, bytes } = this.#hash(hash)
+    const hashed = this.#f.EVP_Digest(message, BigInt(message.length), digestAt, NULL, md, NULL)
+    this.#require(hashed, 'OpenSSL does not hash')
+    return this.#signAgain(scheme, key, bytes)
   }
 
   /**
@@ -168,7 +175,7 @@ class OpenSsl {
       signing.set(scheme, context)
     }
     try {
-      return this.#signIn(context, scheme, bytes)
+      return this.#signIn(context, bytes)
     } catch (error) {
       signing.delete(scheme)
       this.#f.EVP_PKEY_CTX_free(context)
@@ -191,19 +198,20 @@ class OpenSsl {
     return context
   }
 
-  #signIn(context: bigint, scheme: Scheme, bytes: number): Buffer {
+  #signIn(context: bigint, bytes: number): Buffer {
     const { lengthAt, digestAt, signatureAt } = this.#exchange
     this.#exchange.makeRoom()
     const signed = this.#f.EVP_PKEY_sign(context, signatureAt, lengthAt, digestAt, BigInt(bytes))
-    this.#require(signed, `${scheme} does not sign`)
+    this.#require(signed, 'OpenSSL does not sign')
     return this.#exchange.signature()
   }
 
-  #hash(name: HashName): bigint {
+  #hash(name: HashName): FetchedHash {
     const known = this.#hashes.get(name)
     if (known !== undefined) return known
-    const fetched = this.#f.EVP_MD_fetch(NULL, name, NULL)
-    if (fetched === NULL) throw new Error(`this OpenSSL has no ${name}`)
+    const md = this.#f.EVP_MD_fetch(NULL, name, NULL)
+    if (md === NULL) throw new Error(`this OpenSSL has no ${name}`)
+    const fetched = { md, bytes: DIGEST_BYTES[name] }
     this.#hashes.set(name, fetched)
     return fetched
   }

@@ -11,7 +11,7 @@ import {
 } from 'node:crypto'
 import { promisify } from 'node:util'
 import { HsmError } from '../protocol/errors.ts'
-import type { HashName } from '../protocol/mechanisms.ts'
+import { HASHES, type HashName } from '../protocol/mechanisms.ts'
 import { numberOfJwk, pairMaterial, type DescribePair } from './describe.ts'
 import { DIGEST_INFO_PREFIX, requireDigestLength } from './digest.ts'
 import type { DigestParams, MechanismKey, PairMaterial, Place, Signing } from './mechanism.ts'
@@ -46,13 +46,14 @@ export const describeRsa: DescribePair = (_spki, publicKey) => {
   }
 }
 
-const SCHEME = {
-  sha1: 'RSA-PKCS1 sha1',
-  sha224: 'RSA-PKCS1 sha224',
-  sha256: 'RSA-PKCS1 sha256',
-  sha384: 'RSA-PKCS1 sha384',
-  sha512: 'RSA-PKCS1 sha512',
-} as const satisfies Record<HashName, RepeatableScheme>
+/** A map, since a name that was just read from a frame is found in it without being made one of V8's known names first. */
+const SCHEME = new Map(HASHES.map((hash) => [hash, `RSA-PKCS1 ${hash}`] as const))
+
+function schemeOf(hash: HashName): RepeatableScheme {
+  const scheme = SCHEME.get(hash)
+  if (!scheme) throw new Error(`no hash ${hash}`)
+  return scheme
+}
 
 export const rsaPkcs: Signing<DigestParams> = {
   name: 'rsa-pkcs',
@@ -61,9 +62,9 @@ export const rsaPkcs: Signing<DigestParams> = {
   sign({ object: key }, { hash, dataType }, data, place) {
     const input = { key, padding: constants.RSA_PKCS1_PADDING }
     if (dataType === 'digest') {
-      return openssl()?.sign(SCHEME[hash], key, data) ?? privateEncrypt(input, digestInfo(hash, data))
+      return openssl()?.sign(schemeOf(hash), key, data) ?? privateEncrypt(input, digestInfo(hash, data))
     }
-    const quickly = place === 'inline' ? openssl()?.signMessage(SCHEME[hash], key, hash, data) : undefined
+    const quickly = place === 'inline' ? openssl()?.signMessage(schemeOf(hash), key, hash, data) : undefined
     return quickly ?? signAt(place, hash, data, input)
   },
   verify({ object: key }, { hash, dataType }, data, signature, place) {
