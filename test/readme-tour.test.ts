@@ -21,24 +21,20 @@ async function tour(): Promise<string> {
   return blocks.join('\n')
 }
 
-test(
-  "the README's tour works as it stands",
-  { skip: reason ?? false, timeout: 120_000 },
-  async () => {
-    const product = await startProduct()
-    const place = await mkdtemp(join(tmpdir(), 'strongroom-tour-'))
-    try {
-      await symlink(join(ROOT, 'bin'), join(place, 'bin'))
-      await cp(join(ROOT, 'README.md'), join(place, 'README.md'))
-      const script = (await tour()).replace('http://127.0.0.1:4570', product.url)
-      const { stdout } = await run('bash', ['-euo', 'pipefail', '-c', script], {
-        cwd: place,
-        env: { ...process.env, AWS_EC2_METADATA_DISABLED: 'true' },
-      })
-      assert.match(stdout, /Verified OK/)
-    } finally {
-      await product.dispose()
-      await rm(place, { recursive: true, force: true })
-    }
-  },
-)
+test("the README's tour works as it stands", { skip: reason ?? false, timeout: 120_000 }, async () => {
+  const product = await startProduct()
+  const place = await mkdtemp(join(tmpdir(), 'strongroom-tour-'))
+  try {
+    await symlink(join(ROOT, 'bin'), join(place, 'bin'))
+    await cp(join(ROOT, 'README.md'), join(place, 'README.md'))
+    const script = (await tour()).replace('http://127.0.0.1:4570', product.url)
+    const { stdout } = await run('bash', ['-euo', 'pipefail', '-c', script], {
+      cwd: place,
+      env: { ...process.env, AWS_EC2_METADATA_DISABLED: 'true' },
+    })
+    assert.match(stdout, /Verified OK/)
+  } finally {
+    await product.dispose()
+    await rm(place, { recursive: true, force: true })
+  }
+})
