@@ -116,6 +116,10 @@ export function openDatabase({ url, connections = 10, onConnectionError }: Datab
     options: BY_INDEX,
   })
   hot.on('error', (error) => onConnectionError?.(error))
+  for (const each of [pool, hot]) {
+    // A connection that breaks while it is in use tells whoever waits for an answer; nobody else need hear of it.
+    each.on('connect', (client) => client.on('error', () => undefined))
+  }
   const sql = drizzle(pool, { schema })
   return {
     read: accessTo(sql),

@@ -83,7 +83,7 @@ function creation(cluster: NewCluster, differing: Partial<Creation> = {}): Creat
     event: '{"eventName":"CreateCluster"}',
   }
   const origin = { requestId: 'request-1' }
-  return { cluster, most: 100, subnets: [], event, origin, patience: 4_000, ...differing }
+  return { cluster, most: 100, subnets: [], event, origin, until: performance.now() + 4_000, ...differing }
 }
 
 async function written(cluster: NewCluster) {
@@ -144,7 +144,9 @@ test('what waited for longer than its caller does not happen any more', async ()
   let waiting: Promise<unknown> | undefined
   await database.transaction(async (tx) => {
     await tx.accounts.lock(cluster.account)
-    waiting = assert.rejects(insertCluster(database.pool, creation(cluster, { patience: 50 })), { code: '55P03' })
+    waiting = assert.rejects(insertCluster(database.pool, creation(cluster, { until: performance.now() + 300 })), {
+      code: '55P03',
+    })
     await new Promise((resolve) => setTimeout(resolve, 200))
   })
   await waiting

@@ -31,8 +31,8 @@ export interface Creation {
   readonly vpcOfAccount?: VpcId | undefined
   readonly event: AuditEntry
   readonly origin: JobOrigin
-  /** Milliseconds from when the database hears of it; after them it does not happen. */
-  readonly patience: number
+  /** By performance.now(): from a moment before it on it does not happen any more. */
+  readonly until: number
 }
 
 export const INSERT_CLUSTER = `
@@ -55,27 +55,43 @@ export const INSERT_CLUSTER = `
   select found, (select count(job) from queued) from room`
 
 /**
+ * Milliseconds before its end that the database gives up: it counts from when it hears of the statement, and has still to
+ * write.
+ */
+const MARGIN_MS = 250
+
+/**
  * False when the account has no room for one more: then nothing is written. Throws a serialization failure, or a breach of
- * `subnets_pkey`, when what was decided on is not so any more.
+ * `subnets_pkey`, when what was decided on is not so any more; and `lock_not_available` when it is too late.
  */
 export async function insertCluster(pool: Pool, creation: Creation): Promise<boolean> {
-  const { cluster, most, subnets, vpcOfAccount, event, origin, patience } = creation
+  // How long a connection is waited for counts too.
+  const connection = await pool.connect()
+  try {
+    const patience = Math.max(0, Math.floor(creation.until - MARGIN_MS - performance.now()))
+    const { rows } = await connection.query<[boolean, string]>({
+      name: 'insert_cluster',
+      text: INSERT_CLUSTER,
+      rowMode: 'array',
+      values: valuesOf(creation, patience),
+    })
+    return rows[0]?.[0] === true
+  } finally {
+    connection.release()
+  }
+}
+
+function valuesOf({ cluster, most, subnets, vpcOfAccount, event, origin }: Creation, patience: number): unknown[] {
   const job = jobs.createCluster
   const payload: { clusterId: ClusterId } = { clusterId: cluster.id }
-  const { rows } = await pool.query<[boolean, string]>({
-    name: 'insert_cluster',
-    text: INSERT_CLUSTER,
-    rowMode: 'array',
-    values: [
-      ...[cluster.account, most, cluster.sourceBackupId, vpcOfAccount ?? null, Math.floor(patience)],
-      ...[cluster.id, cluster.hsmType, cluster.mode, cluster.networkType],
-      ...[JSON.stringify(cluster.subnetMapping), cluster.vpcId, cluster.securityGroup, cluster.retentionDays],
-      ...[cluster.clusterCertificate, cluster.trustAnchor, JSON.stringify(cluster.tags)],
-      ...[cluster.createdAt.toISOString(), subnets.map(({ id }) => id), subnets.map((each) => each.availabilityZone)],
-      ...[job.name, payloadOf(job, payload, origin), job.key(payload)],
-      ...[event.at.toISOString(), event.requestId, event.principal, event.operation, event.resource],
-      ...[idArray(event.resources ?? []), event.sourceIp, event.event],
-    ],
-  })
-  return rows[0]?.[0] === true
+  return [
+    ...[cluster.account, most, cluster.sourceBackupId, vpcOfAccount ?? null, patience],
+    ...[cluster.id, cluster.hsmType, cluster.mode, cluster.networkType],
+    ...[JSON.stringify(cluster.subnetMapping), cluster.vpcId, cluster.securityGroup, cluster.retentionDays],
+    ...[cluster.clusterCertificate, cluster.trustAnchor, JSON.stringify(cluster.tags)],
+    ...[cluster.createdAt.toISOString(), subnets.map(({ id }) => id), subnets.map((each) => each.availabilityZone)],
+    ...[job.name, payloadOf(job, payload, origin), job.key(payload)],
+    ...[event.at.toISOString(), event.requestId, event.principal, event.operation, event.resource],
+    ...[idArray(event.resources ?? []), event.sourceIp, event.event],
+  ]
 }

@@ -127,8 +127,8 @@ export interface Terms {
   readonly event: AuditEntry
   /** Which jobs belong to. */
   readonly origin: JobOrigin
-  /** Milliseconds that are left: after them it must not happen any more. */
-  readonly patience: number
+  /** By performance.now(): after it it must not happen any more. */
+  readonly until: number
 }
 
 /**
@@ -153,7 +153,7 @@ export function decision<Name extends OperationName>(
           const { response, resource, write } = await work({ input, caller, ports, now })
           const event = trailEntry(callOf(name, request, response, [resource], caller, ports))
           late.throwIfAborted()
-          await write({ event, origin, patience: until - performance.now() })
+          await write({ event, origin, until })
           return response
         }
         return withoutCollision(() => traced(caller, ports, decide), late)

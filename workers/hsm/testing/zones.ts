@@ -42,6 +42,7 @@ export function whyNoZones(): string | undefined {
 
 /** Makes the zones. The caller disposes of them. Throws what `ip` says when it may not. */
 export function makeZones(): Zones {
+  sets += 1
   const lan = nameOf('l')
   const net = `10.${randomInt(200, 250)}.${randomInt(1, 250)}`
   const made: string[] = []
@@ -88,8 +89,10 @@ export function makeZones(): Zones {
   }
 }
 
-/** At most 15 characters, the longest name of a network interface. */
-const nameOf = (letter: string) => `sr${letter}${process.pid}`
+let sets = 0
+
+/** At most 15 characters, the longest name of a network interface. New for each set: Linux takes its time to remove one. */
+const nameOf = (letter: string) => `sr${letter}${process.pid}-${sets}`
 
 const ip = (...args: readonly string[]) => run('ip', args)
 const inside = (namespace: string, ...command: readonly string[]) => run('ip', ['netns', 'exec', namespace, ...command])
