@@ -9,6 +9,7 @@ import { metrics } from './metrics.ts'
 import type { RequestCounts } from './request-counts.ts'
 
 const READY_MS = 2_000
+const NOT_THERE = 'not reachable or not migrated'
 
 /**
  * `live`: this process answers. `ready`: 200 when requests can be served, else 503; each with what was looked at.
@@ -38,7 +39,10 @@ export function health(ports: ApiPorts, counts: RequestCounts): Router {
 }
 
 async function readinessOf(ports: ApiPorts): Promise<Readiness> {
-  const [database, others] = await Promise.all([databaseState(ports), otherChecks(ports)])
+  const others = await otherChecks(ports)
+  // Who waits for a first start asks many times a second: until the database has its tables, it is left alone.
+  const isBeingMade = others.checks['migrations'] !== undefined && others.checks['migrations'] !== 'ok'
+  const database = isBeingMade ? NOT_THERE : await databaseState(ports)
   return { ready: database === 'ok' && others.ready, checks: { database, ...others.checks } }
 }
 
@@ -49,7 +53,7 @@ async function databaseState({ database, log }: ApiPorts): Promise<string> {
     return 'ok'
   } catch (error) {
     log.debug({ err: error }, 'the database is not ready')
-    return error instanceof AnswerTooLate ? 'does not answer' : 'not reachable or not migrated'
+    return error instanceof AnswerTooLate ? 'does not answer' : NOT_THERE
   }
 }
 

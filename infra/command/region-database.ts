@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { Configuration } from '../configuration/configuration.ts'
 import { configuredDatabaseUrl, databaseName } from '../configuration/database-url.ts'
 import { PLACES } from '../places.ts'
-import { SUPERUSER } from '../postgres/data-directory.ts'
+import { SUPERUSER } from '../postgres/initdb.ts'
 import { postgresProcess } from '../postgres/leftover.ts'
 import { Trouble } from '../trouble.ts'
 

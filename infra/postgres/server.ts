@@ -7,7 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { isAlive } from '../processes/identity.ts'
 import { codeOf, Trouble, textOf } from '../trouble.ts'
-import { cleanEnvironment, SUPERUSER, type DataDirectory } from './data-directory.ts'
+import type { DataDirectory } from './data-directory.ts'
+import { cleanEnvironment, SUPERUSER } from './initdb.ts'
 import { isPostmaster, readLockFile } from './lock-file.ts'
 
 export interface Server {
