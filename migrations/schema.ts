@@ -62,6 +62,9 @@ const ofHost = (column: string) => {
 /** JSON that is kept as it was written; checked by Postgres. */
 const jsonAsText = customType<{ data: string }>({ dataType: () => 'json' })
 
+/** Which transaction, as `pg_current_xact_id` has it. */
+const transactionId = customType<{ data: string }>({ dataType: () => 'xid8' })
+
 const stateIn = (column: string, states: readonly string[]) =>
   sql.raw(`${column} in (${states.map((state) => `'${state}'`).join(', ')})`)
 
@@ -277,6 +280,15 @@ export const subnets = pgTable(
   },
   (table) => [index('subnets_by_account').on(table.account, table.id)],
 )
+
+/**
+ * The transactions that changed a cluster or an HSM: a row for each, written by triggers in the same transaction. Tells
+ * whether anything did since a moment, however much else was written (state/cluster-changes.ts).
+ */
+export const clusterChanges = pgTable('cluster_changes', {
+  transaction: transactionId('transaction').primaryKey(),
+  at: instant('at').notNull().defaultNow(),
+})
 
 /** By how much the service clock of the region is ahead of real time: one row, or none while it is not. */
 export const serviceClock = pgTable(

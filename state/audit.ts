@@ -28,11 +28,18 @@ const APPEND_ALL = `
     operation text, resource text, resources text[], "sourceIp" text, "errorCode" text, event text)`
 
 /**
- * Adds many rows at once: 0.03 ms of CPU a row, here and in Postgres together, where one by one costs 0.5 ms. As JSON: to
- * write 500 rows as that takes 2 ms, during which nobody is answered; as an array for each column 9 ms.
+ * A row for `appendAll`, as JSON. Bytes, so that those which wait are nothing to the garbage collector: as objects they
+ * outlived its young generation, and a collection of the old one holds everybody up for 10 to 30 ms.
  */
-export async function appendAll(pool: Pool, entries: readonly AuditEntry[]): Promise<void> {
-  await pool.query({ name: 'audit_append_all', text: APPEND_ALL, values: [JSON.stringify(entries)] })
+export const auditRow = (entry: AuditEntry): Buffer => Buffer.from(JSON.stringify(entry))
+
+const [OPEN, COMMA, CLOSE] = [Buffer.from('['), Buffer.from(','), Buffer.from(']')]
+
+/** Adds many rows at once: 0.03 ms of CPU a row, here and in Postgres together, where one by one costs 0.5 ms. */
+export async function appendAll(pool: Pool, rows: readonly Buffer[]): Promise<void> {
+  const parts = rows.flatMap((row, index) => [index === 0 ? OPEN : COMMA, row])
+  // What is given as bytes Postgres takes as they are: no text of all of it is made.
+  await pool.query({ name: 'audit_append_all', text: APPEND_ALL, values: [Buffer.concat([...parts, CLOSE])] })
 }
 
 export interface TrailQuery {

@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { AccountId } from '../provider-schema/ids.ts'
 import { freshDatabase, type FreshDatabase } from '../test/support/database.ts'
+import { CHANGES_SINCE } from './cluster-changes.ts'
 import { CLUSTERS, THEIR_HSMS, versionsStatement, type ClusterQuery } from './cluster-page.ts'
 import { openDatabase, type Database } from './database.ts'
 
@@ -55,6 +56,7 @@ const QUERIES: Readonly<Record<string, ClusterQuery>> = {
 
 const statements = [
   ...Object.entries(QUERIES).map(([what, query]) => ({ what: `versions of ${what}`, ...versionsStatement(query) })),
+  { what: 'question whether anything changed', name: 'cluster_changes_since', text: CHANGES_SINCE },
   { what: 'rows of clusters', name: 'clusters_of', text: CLUSTERS },
   { what: 'rows of their HSMs', name: 'clusters_of_hsms', text: THEIR_HSMS },
 ]

@@ -5,9 +5,9 @@
  * page has and of what version each is, `clustersOf` reads those that the caller has not got. Postgres is asked every
  * time, so that an answer is never older than the question.
  *
- * The version of a row is its `xmin`: the transaction that wrote it. A row that has the same one has not changed. When
- * not even the database's snapshot is another than before, no row at all has changed: 0.05 ms of Postgres tell so, for as
- * many questions as wait for it, where versions cost 0.16 ms a page of 25, and rows 0.5 ms.
+ * The version of a row is its `xmin`: the transaction that wrote it. A row that has the same one has not changed. That no
+ * row at all has changed, cluster-changes.ts tells: 0.05 ms of Postgres, for as many questions as wait for it, where
+ * versions cost 0.16 ms a page of 25, and rows 0.5 ms.
  *
  * The statements are written by hand and prepared by name, one for each combination of filters: a filter that is not
  * given would still keep the planner from using the index of one that is. Their plans stand in cluster-page.plans.md.
@@ -135,34 +135,17 @@ export async function clustersOf(pool: Pool, ids: readonly string[]): Promise<Cl
 
 const hsmVersion = (id: string, version: string) => ` ${id} ${version}`
 
-/** What the database shows at this moment: the same text only when nothing was committed in between. */
-export async function currentSnapshot(pool: Pool): Promise<string> {
-  const { rows } = await pool.query<[string]>({
-    name: 'current_snapshot',
-    text: 'select pg_current_snapshot()::text',
-    rowMode: 'array',
-  })
-  return rows[0]?.[0] ?? ''
-}
-
-export interface PageVersions {
-  /** As `currentSnapshot` has it, of the same moment. */
-  readonly snapshot: string
-  /** Id → version, in ascending order of id. */
-  readonly versions: ReadonlyMap<string, string>
-}
-
-/** Asks what a page has. */
-export async function pageVersions(pool: Pool, query: ClusterQuery): Promise<PageVersions> {
+/** What a page has: id → version, in ascending order of id. */
+export async function pageVersions(pool: Pool, query: ClusterQuery): Promise<Map<string, string>> {
   const { name, text, values } = versionsStatement(query)
-  const { rows } = await pool.query<[string, string | null, string | null]>({
+  const { rows } = await pool.query<[string | null, string | null]>({
     name,
     text,
     values: [...values],
     rowMode: 'array',
   })
-  const [snapshot, clusters, hsms] = rows[0] ?? ['', null, null]
-  return { snapshot, versions: versionsIn(clusters ?? '', hsms ?? '') }
+  const [clusters, hsms] = rows[0] ?? [null, null]
+  return versionsIn(clusters ?? '', hsms ?? '')
 }
 
 function versionsIn(clusters: string, hsms: string): Map<string, string> {
@@ -212,7 +195,7 @@ export function versionsStatement(query: ClusterQuery): Statement {
       select id, xmin::text as version from clusters
       where ${conditions.join(' and ')}
       order by id limit $${values.length})
-    select pg_current_snapshot()::text,
+    select
       (select string_agg(id || ' ' || version, ',' order by id) from page),
       (select string_agg(cluster_id || ' ' || id || ' ' || xmin::text, ',' order by id) from hsms
        where cluster_id = any(array(select id from page)) and state <> 'DELETED')`

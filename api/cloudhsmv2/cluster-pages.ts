@@ -2,12 +2,13 @@
  * Pages of clusters as JSON, from what was made before as far as it still holds. Postgres is asked each time: what is kept
  * here is used only when it says that nothing of it has changed, whichever process changed it.
  *
- * Two layers, each bounded in bytes: one text for each cluster, by the version of its row and of its HSMs' rows; and
- * whole pages, by the database's snapshot. The second holds for a moment only where much is written; then the first
- * answers, for 0.1 ms more.
+ * Two layers, each bounded in bytes: whole pages, which hold until any cluster or HSM changes; and one text for each
+ * cluster, by the version of its row and of its HSMs' rows. Where much changes, the first holds for a moment only; then
+ * the second answers, for 0.1 ms more.
  */
 import type { Pool } from 'pg'
-import { clustersOf, currentSnapshot, pageVersions, type ClusterQuery } from '../../state/cluster-page.ts'
+import { changesSince } from '../../state/cluster-changes.ts'
+import { clustersOf, pageVersions, type ClusterQuery } from '../../state/cluster-page.ts'
 import type { Database } from '../../state/database.ts'
 import { boundedStore, type BoundedStore } from './bounded-store.ts'
 import { presentCluster } from './present.ts'
@@ -16,13 +17,17 @@ import { together } from './together.ts'
 /** Texts of about 10,000 clusters of two HSMs. */
 const MOST_BYTES = 32 * 1024 * 1024
 
+/** Of no page. */
+const NO_ERA = -1
+
 interface Text {
   readonly version: string
   readonly json: Buffer
 }
 
 interface Page {
-  readonly snapshot: string
+  /** The era it was read in, or an earlier one than that. */
+  readonly era: number
   readonly json: Buffer
 }
 
@@ -43,30 +48,42 @@ export function clusterPagesOf(database: Database): ClusterPages {
 function clusterPages(pool: Pool): ClusterPages {
   const texts = boundedStore<Text>(MOST_BYTES)
   const pages = boundedStore<Page>(MOST_BYTES)
-  const snapshotNow = together(() => currentSnapshot(pool))
   let generation = 0
+  /** Another one whenever something was found to have changed. What is read within it may be newer than it, never older. */
+  let era = 0
+  let snapshot: string | undefined
   // A new connection may lead to another server: one that took over, or was restored, and counts its transactions from
   // an earlier number. Nothing of what the old one said holds there.
   pool.on('connect', () => {
     generation++
+    era++
+    snapshot = undefined
     texts.clear()
     pages.clear()
+  })
+  const eraNow = together(async () => {
+    const began = generation
+    const since = await changesSince(pool, snapshot)
+    if (began !== generation) return NO_ERA
+    snapshot = since.snapshot
+    if (since.changed) era++
+    return era
   })
   return {
     read: async (query, shown, tokenAfter) => {
       const key = JSON.stringify(query)
       if (pages.has(key)) {
-        const now = await snapshotNow()
+        const now = await eraNow()
         const kept = pages.get(key)
-        if (kept?.snapshot === now) return kept.json
+        if (kept?.era === now) return kept.json
       }
-      const began = generation
-      const { snapshot, versions } = await pageVersions(pool, query)
+      const began = { generation, era }
+      const versions = await pageVersions(pool, query)
       const { parts, isExact, read } = await partsOf(pool, [...versions], shown, tokenAfter, texts)
       const json = Buffer.concat(parts)
-      if (began === generation) {
+      if (began.generation === generation) {
         for (const [id, text] of read) texts.set(id, text, text.json.length)
-        if (isExact) pages.set(key, { snapshot, json }, json.length)
+        if (isExact) pages.set(key, { era: began.era, json }, json.length)
       }
       return json
     },

@@ -7,7 +7,7 @@
  * by an event `TrailGap` as soon as it can be written.
  */
 import type { Logger } from 'pino'
-import { appendAll, type AuditEntry } from '../../state/audit.ts'
+import { appendAll, auditRow } from '../../state/audit.ts'
 import type { Database } from '../../state/database.ts'
 import { databaseErrorOf } from '../aws-json/failures.ts'
 import { gapEntry, isReadOnly, trailEntry, type Call } from './event.ts'
@@ -40,7 +40,7 @@ export interface RecorderOptions {
 
 const PAUSE_MS = 500
 const RETRY_MS = 2_000
-/** Written as soon as they are there: 250 take 1 ms here, and 10 ms of Postgres, that others wait for. */
+/** Written as soon as they are there: 250 take 10 ms of Postgres, that others wait for. */
 const AT_ONCE = 250
 const MOST_WAITING = 10_000
 const MOST_BYTES = 16 * 1024 * 1024
@@ -48,7 +48,7 @@ const STOP_MS = 3_000
 
 export function openRecorder(options: RecorderOptions): Recorder {
   const { database, log, region, reads, mostWaiting = MOST_WAITING, pauseMs = PAUSE_MS } = options
-  let waiting: AuditEntry[] = []
+  let waiting: Buffer[] = []
   let bytes = 0
   let lost = 0
   /** Those that no event of the trail tells of yet. */
@@ -68,12 +68,12 @@ export function openRecorder(options: RecorderOptions): Recorder {
   }
 
   /** What the database does not take of a batch must not keep the rest from being written for ever. */
-  const appendOneByOne = async (batch: readonly AuditEntry[]): Promise<void> => {
-    for (const entry of batch) {
-      await appendAll(database.pool, [entry]).catch((error: unknown) => {
+  const appendOneByOne = async (batch: readonly Buffer[]): Promise<void> => {
+    for (const row of batch) {
+      await appendAll(database.pool, [row]).catch((error: unknown) => {
         if (!isOfData(error)) throw error
         lose(1)
-        log.error({ err: error, requestId: entry.requestId }, 'the database does not take an event of the trail')
+        log.error({ err: error, requestId: requestIdOf(row) }, 'the database does not take an event of the trail')
       })
     }
   }
@@ -82,7 +82,7 @@ export function openRecorder(options: RecorderOptions): Recorder {
   const write = async (): Promise<boolean> => {
     const batch = waiting.slice(0, AT_ONCE)
     const told = untold && { ...untold }
-    const rows = told ? [gapEntry({ ...told, to: new Date(), region }), ...batch] : batch
+    const rows = told ? [auditRow(gapEntry({ ...told, to: new Date(), region })), ...batch] : batch
     try {
       await appendAll(database.pool, rows).catch((error: unknown) => {
         if (!isOfData(error)) throw error
@@ -95,7 +95,7 @@ export function openRecorder(options: RecorderOptions): Recorder {
     }
     waiting = waiting.slice(batch.length)
     isPressing &&= waiting.length > 0
-    bytes = waiting.reduce((sum, entry) => sum + sizeOf(entry), 0)
+    bytes = waiting.reduce((sum, row) => sum + row.length, 0)
     if (untold && told) untold = untold.lost > told.lost ? { ...untold, lost: untold.lost - told.lost } : undefined
     if (told) log.error({ lost: told.lost, since: told.from }, 'the trail lost events while it could not be written')
     if (isFailing) log.info('the trail can be written again')
@@ -122,9 +122,9 @@ export function openRecorder(options: RecorderOptions): Recorder {
     timer.unref()
   }
 
-  const entryOf = (call: Call): AuditEntry | undefined => {
+  const rowOf = (call: Call): Buffer | undefined => {
     try {
-      return trailEntry(call)
+      return auditRow(trailEntry(call))
     } catch (error) {
       lose(1)
       log.error({ err: error, requestId: call.caller.requestId }, 'a call could not be recorded')
@@ -135,14 +135,13 @@ export function openRecorder(options: RecorderOptions): Recorder {
   return {
     record: (call) => {
       if (!reads && !call.error && isReadOnly(call.operation)) return
-      const entry = entryOf(call)
-      if (!entry) return
-      const size = sizeOf(entry)
-      if (isStopped || waiting.length >= mostWaiting || bytes + size > MOST_BYTES) {
+      const row = rowOf(call)
+      if (!row) return
+      if (isStopped || waiting.length >= mostWaiting || bytes + row.length > MOST_BYTES) {
         lose(1)
       } else {
-        waiting.push(entry)
-        bytes += size
+        waiting.push(row)
+        bytes += row.length
       }
       isPressing ||= call.error !== undefined
       schedule()
@@ -171,4 +170,4 @@ export function openRecorder(options: RecorderOptions): Recorder {
 /** SQLSTATE classes of rows that no repetition helps: data exception, integrity constraint violation. */
 const isOfData = (error: unknown) => /^(22|23)/.test(databaseErrorOf(error)?.code ?? '')
 
-const sizeOf = (entry: AuditEntry) => entry.event.length + 256
+const requestIdOf = (row: Buffer) => (JSON.parse(row.toString()) as { readonly requestId: string }).requestId

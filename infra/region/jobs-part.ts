@@ -1,6 +1,7 @@
 /** The working part of a region: job worker, HSM host, and the listener for other regions. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { purgeTrail } from '../../state/audit.ts'
+import { purgeChanges } from '../../state/cluster-changes.ts'
 import { forgetDone } from '../../state/host-orders.ts'
 import type { Pace } from '../../workers/jobs/pace.ts'
 import { OLDEST_CLIENTS } from '../../workers/jobs/client-versions.ts'
@@ -149,6 +150,9 @@ async function sweep(context: RegionContext, backups: BackupStore): Promise<void
       await sleep(SWEEP_MS, undefined, { signal })
       await sweepLostCopies(database, backups).catch((error: unknown) => {
         log.warn({ err: error }, 'looking for lost copies failed')
+      })
+      await purgeChanges(database.sql).catch((error: unknown) => {
+        log.warn({ err: error }, 'old rows of what changed could not be removed')
       })
       await forgetDone(database.sql).catch((error: unknown) => {
         log.warn({ err: error }, 'orders that hosts have carried out could not be removed')
