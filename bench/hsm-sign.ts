@@ -18,7 +18,7 @@ import {
   type Rate,
   whereItRuns,
 } from './support/hsm-load.ts'
-import { report } from './support/report.ts'
+import { medianBy, report } from './support/report.ts'
 
 const ROUNDS = 11
 const SECONDS = 2
@@ -63,7 +63,10 @@ try {
   report(
     `HSM signatures over TLS, ${CONNECTIONS} connections of ${PIPELINED} pipelined requests`,
     jobs.flatMap(({ what, name, bar }) => {
-      const { openssl, perSecond, perCpuSecond } = medianRound(rounds.get(name) ?? [])
+      const { openssl, perSecond, perCpuSecond } = medianBy(
+        rounds.get(name) ?? [],
+        (round) => round.perSecond / round.openssl,
+      )
       const peer = { name: `openssl speed -elapsed ${name}`, value: openssl }
       return [
         { what, ours: perSecond, unit: '/s', peer, bar },
@@ -77,13 +80,6 @@ try {
 
 interface Round extends Rate {
   readonly openssl: number
-}
-
-function medianRound(all: readonly Round[]): Round {
-  const sorted = all.toSorted((a, b) => a.perSecond / a.openssl - b.perSecond / b.openssl)
-  const middle = sorted[Math.floor(sorted.length / 2)]
-  if (!middle) throw new Error('nothing was measured')
-  return middle
 }
 
 async function opensslSignatures(name: string): Promise<number> {

@@ -7,7 +7,7 @@
 import { startApiProcesses, type ApiProcess } from './support/api.ts'
 import { limitCpu } from './support/cpu-share.ts'
 import { load } from './support/http-load.ts'
-import { report, type Row } from './support/report.ts'
+import { medianBy, report, type Row } from './support/report.ts'
 import { pageRequests, requestBytes } from './support/requests.ts'
 
 const WARM_UP_SECONDS = 10
@@ -73,10 +73,7 @@ try {
     for (let round = 0; round < ROUNDS; round++) {
       rounds.push({ one: await together(offers.slice(0, 1)), two: await together(offers) })
     }
-    rounds.sort((a, b) => a.two.perSecond / a.one.perSecond - b.two.perSecond / b.one.perSecond)
-    const middle = rounds[Math.floor(ROUNDS / 2)]
-    if (!middle) throw new Error('there was no round')
-    const { one, two } = middle
+    const { one, two } = medianBy(rounds, (round) => round.two.perSecond / round.one.perSecond)
     const bar = limit === undefined ? 'not limited: see CPU' : '≥ 1.8'
     rows.push(
       { what: `${name}: rate`, ours: two.perSecond, unit: '/s', peer: { name: 'one', value: one.perSecond }, bar },

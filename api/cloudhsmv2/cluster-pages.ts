@@ -56,7 +56,6 @@ function clusterPages(pool: Pool): ClusterPages {
   // an earlier number. Nothing of what the old one said holds there.
   pool.on('connect', () => {
     generation++
-    era++
     snapshot = undefined
     texts.clear()
     pages.clear()

@@ -18,6 +18,13 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
 }
 
+/** The one of an odd number of rounds whose value is the median: its figures belong together. */
+export function medianBy<Round>(rounds: readonly Round[], valueOf: (round: Round) => number): Round {
+  const middle = rounds.toSorted((a, b) => valueOf(a) - valueOf(b))[Math.floor(rounds.length / 2)]
+  if (middle === undefined) throw new Error('nothing was measured')
+  return middle
+}
+
 /** The value below which a share of the values lies, by nearest rank. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b)

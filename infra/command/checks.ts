@@ -5,6 +5,7 @@ import { access, constants, mkdir, readdir, stat, statfs } from 'node:fs/promise
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
+import { exists } from '../files/exists.ts'
 import { bindable } from '../hosts/addresses.ts'
 import { whoHasPort } from '../launcher/who-has-port.ts'
 import { PLACES } from '../places.ts'
@@ -173,9 +174,3 @@ async function instance({ data }: Place): Promise<Finding> {
   const says = unwell.map(({ name, state }) => `${name} ${state}`).join('; ')
   return { what, verdict: 'warn', says: says || 'is not ready', mend: `strongroom logs --data ${data}` }
 }
-
-const exists = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )

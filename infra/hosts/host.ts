@@ -6,7 +6,7 @@
  *   <dir>/<hsm id>/removed     it is being removed; what is left of it goes at the next start
  *   <dir>/aside-<hsm id>/      what is left of one that was replaced, and was the last to hold its content
  */
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { AddressPort } from '../../api/ports.ts'
@@ -18,6 +18,7 @@ import type { DeviceCertificates, HostPort, HsmAddress, HsmCondition, HsmToRun }
 import { wasZeroised } from '../../workers/hsm/vault/seal.ts'
 import { pause, stopped } from '../../workers/jobs/until-stopped.ts'
 import { syncDirectory, writeDurably } from '../files/durable.ts'
+import { exists } from '../files/exists.ts'
 import type { DeviceIssuer, IssuedDevice } from '../pki/device.ts'
 import type { Fleet } from '../pki/fleet.ts'
 import { bindable } from './addresses.ts'
@@ -320,11 +321,4 @@ export function firstCertificate(pem: string): string {
 
 async function readText(path: string): Promise<string | undefined> {
   return readFile(path, 'utf8').catch(() => undefined)
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
 }

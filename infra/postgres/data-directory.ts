@@ -7,10 +7,11 @@
  */
 import { randomBytes, randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { chmod, mkdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rename, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { syncDirectory, writeDurably } from '../files/durable.ts'
+import { exists } from '../files/exists.ts'
 import { codeOf } from '../trouble.ts'
 import { findBinaries } from './binaries.ts'
 import { passwordFileOf, runInitdb, type Programs } from './initdb.ts'
@@ -34,12 +35,6 @@ export async function openDataDirectory(dir: string, here = HERE): Promise<DataD
   if (!(await exists(data))) await initialise({ dir, data, password, binaries, runAs })
   return { data, password, binaries, runAs }
 }
-
-const exists = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
 
 async function passwordOf(dir: string): Promise<string> {
   const file = join(dir, 'password')

@@ -4,11 +4,12 @@
  */
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { access, mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { syncTree } from '../files/durable.ts'
+import { exists } from '../files/exists.ts'
 import { findBinaries, type Binaries } from './binaries.ts'
 import { cleanEnvironment, INITDB_FLAGS, runInitdb, SUPERUSER, type Programs } from './initdb.ts'
 import { unprivileged } from './unprivileged.ts'
@@ -26,7 +27,7 @@ export async function prepare(dir = PREPARED): Promise<void> {
   const binaries = await findBinaries()
   const area = join(dir, nameFor(binaries))
   const programs = { binaries, runAs: await unprivileged(area, binaries.postgres) }
-  if (!isCopiedHere(programs) || (await isThere(area))) return
+  if (!isCopiedHere(programs) || (await exists(area))) return
   await rm(dir, { recursive: true, force: true })
   await mkdir(dir, { recursive: true })
   const making = join(dir, `making-${process.pid}`)
@@ -45,7 +46,7 @@ export async function prepare(dir = PREPARED): Promise<void> {
 export async function copyPrepared(area: string, password: string, need: Programs, dir = PREPARED): Promise<boolean> {
   if (!isCopiedHere(need)) return false
   const prepared = join(dir, nameFor(need.binaries))
-  if (!(await isThere(prepared))) return false
+  if (!(await exists(prepared))) return false
   try {
     // A program of its own: it is a thousand files, and this process has its code to load meanwhile.
     await promisify(execFile)('cp', ['-R', prepared, area])
@@ -66,12 +67,6 @@ function nameFor({ version }: Binaries): string {
   const how = createHash('sha256').update(JSON.stringify(INITDB_FLAGS)).digest('hex').slice(0, 8)
   return `${version}-${how}`
 }
-
-const isThere = (path: string) =>
-  access(path).then(
-    () => true,
-    () => false,
-  )
 
 /** With PostgreSQL's single-user mode, which asks for none. It ends with 0 even where it could not do what it was told. */
 async function setPassword(area: string, password: string, { binaries, runAs }: Programs): Promise<void> {
