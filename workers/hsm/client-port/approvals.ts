@@ -1,4 +1,5 @@
 /** The one place where operations that need approvals are held up for them. */
+import { settled } from '../later.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
 import { needsOf, type Needs } from '../quorum/approved-operations.ts'
 import type { Handlers } from '../server/port-server.ts'
@@ -18,7 +19,7 @@ export function withApprovals(
     (params, connection) => {
       const caller = admitCaller(op, hsm, connection)
       const claim = hsm.quorum.claim(connection.context, needs(params, caller))
-      return claim ? claim.spendOn(() => handler(params, connection)) : handler(params, connection)
+      return claim ? claim.spendOn(async () => settled(await handler(params, connection))) : handler(params, connection)
     }
   const entries = (Object.keys(handlers) as Operation[]).map((op) => {
     const handler: Handler = handlers[op]

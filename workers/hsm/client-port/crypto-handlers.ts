@@ -1,6 +1,7 @@
 /** Using keys: sign, verify, encrypt, decrypt; and random bytes. */
 import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
+import { Later } from '../later.ts'
 import type { Place } from '../mechanisms/mechanism.ts'
 import { random } from '../mechanisms/random.ts'
 import { decrypt, encrypt, sign, verify } from '../mechanisms/registry.ts'
@@ -25,6 +26,7 @@ export function cryptoHandlers(hsm: ClientHsm) {
       const key = hsm.keys.usable(admitCaller('sign', hsm, connection), handle, requireTwoCopies)
       const { mode, hsmType } = requireCluster(hsm)
       const signature = sign(mechanism, { key, data, mode, hsmType, place: place() })
+      if (signature instanceof Later) return signature.map((bytes) => ({ signature: bytes }))
       return signature instanceof Promise ? signature.then((bytes) => ({ signature: bytes })) : { signature }
     },
 

@@ -10,6 +10,7 @@ import { requireSignature, sign, verify, type SignatureParams } from '../mechani
 import { requireUse } from '../mechanisms/require-use.ts'
 import { sameBytes } from '../mechanisms/same-bytes.ts'
 import { requireAllowed } from '../policy/mechanism-policy.ts'
+import { settled } from '../later.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { cipherStreamMechanism, signStreamMechanism } from '../protocol/mechanisms.ts'
@@ -53,7 +54,7 @@ export function multiPartHandlers(hsm: ClientHsm) {
           return signature ? { output: NOTHING, valid: sameBytes(result, signature) } : { output: result }
         }
         const asked = request(result)
-        if (!signature) return { output: await sign(params, asked) }
+        if (!signature) return { output: await settled(sign(params, asked)) }
         return { output: NOTHING, valid: await verify(params, { ...asked, signature }) }
       },
     }

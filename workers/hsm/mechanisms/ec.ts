@@ -43,8 +43,12 @@ export const ecdsa: Signing<DigestParams> = {
   sign(key, { hash, dataType }, data) {
     const curve = curveOfKey(key)
     if (dataType === 'digest') return signDigest(curve, key.object, data)
-    const der = openssl()?.signMessage('ECDSA', key.object, hash, data) ?? cryptoSign(hash, data, key.object)
-    return fixedWidth(der, CURVE[curve].bytes)
+    return fixedWidth(cryptoSign(hash, data, key.object), CURVE[curve].bytes)
+  },
+  signLater(key, { hash, dataType }, data) {
+    const { bytes } = CURVE[curveOfKey(key)]
+    if (dataType === 'digest') return undefined
+    return openssl()?.signMessageLater('ECDSA', key.object, hash, data, (der) => fixedWidth(der, bytes))
   },
   verify(key, { hash, dataType }, data, signature) {
     if (dataType === 'raw') return cryptoVerify(hash, data, rs(key.object), signature)

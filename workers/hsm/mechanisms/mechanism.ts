@@ -1,6 +1,7 @@
 /** What a mechanism is: a name, the key it takes, what policy allows it, and how it is done. */
 import type { KeyObject } from 'node:crypto'
 import type { ClusterMode } from '../../../provider-schema/limits.ts'
+import type { Later } from '../later.ts'
 import type { PolicyMechanism } from '../policy/mechanism-policy.ts'
 import type { KEY_TYPES, KeyAttributes } from '../protocol/attributes.ts'
 import type { HashName } from '../protocol/mechanisms.ts'
@@ -39,6 +40,8 @@ export interface Signing<Params> {
   /** Throws MechanismInvalid or InvalidRequest when parameters, key, data and mode do not go together. */
   check(use: 'sign' | 'verify', key: MechanismKey, params: Params, data: Uint8Array, mode: ClusterMode): void
   sign(key: MechanismKey, params: Params, data: Uint8Array, place: Place): Uint8Array | Promise<Uint8Array>
+  /** The same on the event loop, but put off; nothing when that cannot be or would not be the best. */
+  signLater?(key: MechanismKey, params: Params, data: Uint8Array, place: Place): Later<Uint8Array> | undefined
   verify(
     key: MechanismKey,
     params: Params,

@@ -1,8 +1,9 @@
 /** OpenSSL's own functions against node:crypto: the same signatures, and contexts that stand being used again. */
 import assert from 'node:assert/strict'
-import { createHash, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto'
+import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto'
 import { test } from 'node:test'
-import { HASHES } from '../protocol/mechanisms.ts'
+import { settled } from '../later.ts'
+import { HASHES, type HashName } from '../protocol/mechanisms.ts'
 import { fixedWidth } from './ecdsa-signature.ts'
 import { openssl, type OpenSsl } from './openssl.ts'
 
@@ -18,7 +19,7 @@ test('RSA PKCS#1 v1.5 signatures of every hash are byte by byte those of node:cr
         const digest = createHash(hash).update(message).digest()
         const signature = functions().sign(`RSA-PKCS1 ${hash}`, privateKey, digest)
         assert.deepEqual(signature, sign(hash, Buffer.from(message), privateKey))
-        const ofMessage = functions().signMessage(`RSA-PKCS1 ${hash}`, privateKey, hash, Buffer.from(message))
+        const ofMessage = signedNow(privateKey, hash, Buffer.from(message))
         assert.deepEqual(ofMessage, signature)
       }
     }
@@ -44,11 +45,23 @@ test('ECDSA signatures made one after another verify, as r||s too, and no two ar
   }
 })
 
+test('signatures that were prepared together are each of their own message, whichever is made first', () => {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const messages = Array.from({ length: 40 }, (_, i) => Buffer.from(`message ${i}`))
+  const prepared = messages.map((message) =>
+    functions().signMessageLater('ECDSA', privateKey, 'sha256', message, (der) => Buffer.from(der)),
+  )
+  for (const { work } of prepared.toReversed()) work()
+  for (const [i, { result }] of prepared.entries()) {
+    assert.ok(verify('sha256', messages[i] ?? Buffer.alloc(0), publicKey, result()))
+  }
+})
+
 test('messages of any length are hashed as node:crypto hashes them', () => {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   for (const bytes of [0, 1, 63, 64, 65, 2 * 1024 * 1024]) {
     const message = Buffer.alloc(bytes, 'm')
-    const signature = functions().signMessage('RSA-PKCS1 sha512', privateKey, 'sha512', message)
+    const signature = signedNow(privateKey, 'sha512', message)
     assert.deepEqual(signature, sign('sha512', message, privateKey))
   }
 })
@@ -63,6 +76,12 @@ test('a key signs on after a digest that it refused', () => {
   // Nothing of the failure is left where node:crypto would find it.
   assert.ok(verify('sha256', Buffer.from('message'), createPublicKey(privateKey), signature))
 })
+
+function signedNow(privateKey: KeyObject, hash: HashName, message: Buffer): Buffer {
+  return settled(
+    functions().signMessageLater(`RSA-PKCS1 ${hash}`, privateKey, hash, message, (made) => Buffer.from(made)),
+  )
+}
 
 function functions(): OpenSsl {
   const found = openssl()

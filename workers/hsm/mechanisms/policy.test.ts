@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { before, test } from 'node:test'
 import { CLUSTER_MODES, HSM_TYPES } from '../../../provider-schema/limits.ts'
+import { settled } from '../later.ts'
 import { requireModulus, requirePublicExponent, requireSecretLength } from '../policy/key-policy.ts'
 import {
   isAllowed,
@@ -111,13 +112,13 @@ const payload = () => ({ class: 'secret-key', type: 'aes', bytes: keys.aes.objec
 const DO: Readonly<Record<PolicyOperation, (mechanism: PolicyMechanism, place: Place) => Promise<void>>> = {
   async sign(mechanism, place) {
     const params = found(SIGNING, mechanism)
-    await sign(params, { key: signers(mechanism).secret, data: DATA, place: 'inline', ...place })
+    await settled(sign(params, { key: signers(mechanism).secret, data: DATA, place: 'inline', ...place }))
   },
   async verify(mechanism, place) {
     const params = found(SIGNING, mechanism)
     const { open, secret } = signers(mechanism)
     const request = { data: DATA, place: 'inline' } as const
-    const signature = await sign(params, { key: secret, ...request, ...NON_FIPS_HSM2M })
+    const signature = await settled(sign(params, { key: secret, ...request, ...NON_FIPS_HSM2M }))
     assert.equal(await verify(params, { key: open, ...request, ...place, signature }), true)
   },
   async encrypt(mechanism, place) {
@@ -236,12 +237,12 @@ for (const curve of CURVE_NAMES) {
       const params = { name: 'ecdsa', hash, dataType: 'raw' } as const
       const fips = { mode: 'FIPS', hsmType: 'hsm2m.medium' } as const
       const request = { data: DATA, place: 'inline' } as const
-      const signature = await sign(params, { key: secret, ...request, ...NON_FIPS_HSM2M })
+      const signature = await settled(sign(params, { key: secret, ...request, ...NON_FIPS_HSM2M }))
       assert.equal(await verify(params, { key: open, ...request, ...fips, signature }), true)
       const digest = { ...params, dataType: 'digest' } as const
       const data = createHash(hash).update(DATA).digest()
       assert.equal(await verify(digest, { key: open, ...request, data, ...fips, signature }), true)
-      const inFips = () => sign(params, { key: secret, ...request, ...fips })
+      const inFips = () => settled(sign(params, { key: secret, ...request, ...fips }))
       if (strong) await inFips()
       else assert.throws(inFips, { code: 'MechanismInvalid', message: /weaker than the key.*FIPS 186-5/ })
     })

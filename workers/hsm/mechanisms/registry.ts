@@ -1,5 +1,6 @@
 /** Every mechanism by name, and the one way to use it: what is not allowed here is not done. */
 import type { z } from 'zod'
+import type { Later } from '../later.ts'
 import type { Place as PolicyPlace } from '../policy/mechanism-policy.ts'
 import type { signMechanism } from '../protocol/mechanisms.ts'
 import { ecdsa } from './ec.ts'
@@ -36,12 +37,15 @@ export function requireSignature(
   })
 }
 
-export function sign(params: SignatureParams, request: SignatureRequest): Uint8Array | Promise<Uint8Array> {
+export function sign(
+  params: SignatureParams,
+  request: SignatureRequest,
+): Uint8Array | Promise<Uint8Array> | Later<Uint8Array> {
   return withMechanism(params, (mechanism, own) => {
     const { key, data, mode, place } = request
     requireUse('sign', mechanism, key, request)
     mechanism.check('sign', key, own, data, mode)
-    return mechanism.sign(key, own, data, place)
+    return mechanism.signLater?.(key, own, data, place) ?? mechanism.sign(key, own, data, place)
   })
 }
 

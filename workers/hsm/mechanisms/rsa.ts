@@ -64,8 +64,11 @@ export const rsaPkcs: Signing<DigestParams> = {
     if (dataType === 'digest') {
       return openssl()?.sign(schemeOf(hash), key, data) ?? privateEncrypt(input, digestInfo(hash, data))
     }
-    const quickly = place === 'inline' ? openssl()?.signMessage(schemeOf(hash), key, hash, data) : undefined
-    return quickly ?? signAt(place, hash, data, input)
+    return signAt(place, hash, data, input)
+  },
+  signLater({ object: key }, { hash, dataType }, data, place) {
+    if (place === 'pool' || dataType === 'digest') return undefined
+    return openssl()?.signMessageLater(schemeOf(hash), key, hash, data, (made) => Buffer.from(made))
   },
   verify({ object: key }, { hash, dataType }, data, signature, place) {
     if (dataType === 'digest') {

@@ -4,6 +4,7 @@ import { connect, type TLSSocket } from 'node:tls'
 import { after, test } from 'node:test'
 import pino from 'pino'
 import { z } from 'zod'
+import { Later } from '../later.ts'
 import { type Connection, openConnection } from '../protocol/connection.ts'
 import type { OperationTable } from '../protocol/envelope.ts'
 import { ConnectionLost, HsmError } from '../protocol/errors.ts'
@@ -15,11 +16,16 @@ import { servePort, type PortLimits, type PortServer } from './port-server.ts'
 const operations = {
   echo: { params: z.strictObject({ text: z.string().max(10) }), result: z.object({ text: z.string() }) },
   later: { params: z.strictObject({ ms: z.number() }), result: z.object({ ms: z.number() }) },
+  putOff: { params: z.strictObject({ ms: z.number(), pad: bytes(4_000_000) }), result: z.object({ done: z.number() }) },
   big: { params: z.strictObject({ length: z.number() }), result: z.object({ bytes: bytes(8_000_000) }) },
   refuse: { params: z.strictObject({}), result: z.object({}) },
   crash: { params: z.strictObject({}), result: z.object({}) },
   eat: { params: z.strictObject({ bytes: bytes(4_000_000) }), result: z.object({}) },
 } as const satisfies OperationTable
+
+/** How often `putOff` did its work. */
+let worked = 0
+const NO_BYTES = new Uint8Array()
 
 const identity = selfSigned('port-server-test')
 const closing: (() => Promise<unknown>)[] = []
@@ -41,6 +47,18 @@ async function serve(limits: Partial<PortLimits> = {}): Promise<PortServer<{ clo
     handlers: {
       echo: ({ text }) => ({ text }),
       later: ({ ms }) => new Promise((resolve) => setTimeout(() => resolve({ ms }), ms)),
+      putOff: ({ ms }) =>
+        new Later(
+          () => {
+            const end = performance.now() + ms
+            while (performance.now() < end);
+            worked += 1
+          },
+          () => {
+            if (ms === 0) throw new HsmError('KeyNotFound', 'no such key')
+            return { done: worked }
+          },
+        ),
       big: ({ length }) => ({ bytes: new Uint8Array(length) }),
       refuse: () => {
         throw new HsmError('KeyNotFound', 'no such key')
@@ -101,6 +119,56 @@ test('thousands of pipelined requests are all answered', async () => {
     Array.from({ length: 5000 }, (_, i) => String(i)),
   )
   assert.equal(server.load, 0)
+})
+
+test('work that was put off is done several times in a row, and each reply is of its own request', async () => {
+  const server = await serve()
+  const connection = await client(server)
+  const before = worked
+  const replies = await Promise.all(
+    Array.from({ length: 100 }, () => connection.call('putOff', { ms: 0.01, pad: NO_BYTES })),
+  )
+  assert.equal(worked - before, 100)
+  const rows = new Set(replies.map(({ done }) => done))
+  assert.ok(rows.size < 20, `100 pieces of work in ${rows.size} rows`)
+  await assert.rejects(connection.call('putOff', { ms: 0, pad: NO_BYTES }), { code: 'KeyNotFound' })
+  assert.equal(server.load, 0)
+})
+
+test('put-off work whose requests fill the budget is done, and what waits behind it after that', async () => {
+  const connection = await client(await serve({ bytesPerConnection: 1024 * 1024 }))
+  const replies = await Promise.all(
+    Array.from({ length: 20 }, () => connection.call('putOff', { ms: 0.01, pad: new Uint8Array(500_000) })),
+  )
+  assert.equal(replies.length, 20)
+})
+
+test('a request that comes alone waits for one turn, not for those of everybody who has much to do', async () => {
+  const server = await serve()
+  const busy = await Promise.all(Array.from({ length: 8 }, () => client(server)))
+  const alone = await client(server)
+  const all = busy.flatMap((connection) =>
+    Array.from({ length: 12 }, () => connection.call('putOff', { ms: 5, pad: NO_BYTES })),
+  )
+  await Promise.race(all)
+  const before = worked
+  await alone.call('echo', { text: 'a' })
+  // Three pieces of work a turn; request and reply cross this one event loop a few times.
+  assert.ok(worked - before <= 15, `waited for ${worked - before} pieces of work`)
+  await Promise.all(all)
+})
+
+test('a connection that is gone leaves its put-off work undone', async () => {
+  const server = await serve()
+  const connection = await client(server)
+  const before = worked
+  const all = Promise.allSettled(Array.from({ length: 30 }, () => connection.call('putOff', { ms: 5, pad: NO_BYTES })))
+  while (worked === before) await new Promise((resolve) => setImmediate(resolve))
+  for (const served of server.connections) served.destroy()
+  await all
+  assert.ok(worked - before < 30)
+  assert.equal(server.load, 0)
+  assert.deepEqual(await (await client(server)).call('echo', { text: 'alive' }), { text: 'alive' })
 })
 
 test('wrong parameters are refused readably and without repeating their values', async () => {

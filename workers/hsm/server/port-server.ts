@@ -12,6 +12,7 @@ import type { Logger } from 'pino'
 import type { OperationTable } from '../protocol/envelope.ts'
 import { ServedConnection, type Dispatch, type PortConnection } from './served-connection.ts'
 import { dispatcher, type Handlers } from './dispatch.ts'
+import { Turns } from './turns.ts'
 
 export type { Handlers } from './dispatch.ts'
 export type { PortConnection } from './served-connection.ts'
@@ -81,6 +82,7 @@ export async function servePort<Table extends OperationTable, Context>(
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const connections = new Set<ServedConnection<Context>>()
   const waiters = new Set<() => void>()
+  const turns = new Turns()
   let load = 0
   let draining = false
   const dispatch: Dispatch<Context> = dispatcher(options, () => draining)
@@ -116,7 +118,7 @@ export async function servePort<Table extends OperationTable, Context>(
       log.warn({ port: name, from: socket.remoteAddress, reason: String(error) }, 'connection refused')
       return void socket.destroy()
     }
-    const connection = new ServedConnection(socket, context, { dispatch, limits, onLoad, log, port: name })
+    const connection = new ServedConnection(socket, context, { dispatch, limits, onLoad, turns, log, port: name })
     connections.add(connection)
     socket.once('close', () => {
       connections.delete(connection)

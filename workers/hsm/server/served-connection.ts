@@ -1,8 +1,10 @@
 /** One connection of a port: cuts frames, starts requests in order of arrival, sends replies as they come. */
 import type { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
+import { Later } from '../later.ts'
 import type { ReplyEnvelope } from '../protocol/envelope.ts'
 import { encodeFrame, FrameDecoder, FrameError } from '../protocol/frame.ts'
+import type { Turns } from './turns.ts'
 
 /** What a handler sees of the connection its request came on. */
 export interface PortConnection<Context> {
@@ -27,23 +29,29 @@ export interface Request {
   readonly params: unknown
 }
 
-/** Performs one request: a reply at once, or a promise of one. Never throws, never rejects. */
+/** Performs one request: a reply at once, put off, or a promise of one. Never throws, never rejects. */
 export type Dispatch<Context> = (
   request: Request,
   connection: PortConnection<Context>,
-) => ReplyEnvelope | Promise<ReplyEnvelope>
+) => ReplyEnvelope | Promise<ReplyEnvelope> | Later<ReplyEnvelope>
 
 interface Surroundings<Context> {
   readonly dispatch: Dispatch<Context>
   readonly limits: { readonly idleTimeoutMs: number; readonly bytesPerConnection: number }
   /** Told of every request that arrives (+1) and every one that is answered or given up (-1). */
   readonly onLoad: (change: number) => void
+  readonly turns: Turns
   readonly log: Logger
   readonly port: string
 }
 
 interface Waiting {
   readonly message: unknown
+  readonly bytes: number
+}
+
+interface PutOff {
+  readonly reply: Later<ReplyEnvelope>
   readonly bytes: number
 }
 
@@ -54,6 +62,13 @@ const MIN_REQUEST_BYTES = 256
  * signature takes 0.7 ms, an ECDSA one 0.03 ms.
  */
 const TURN_MS = 2
+/**
+ * The same for work that was put off, which a turn does last: long enough for several RSA-2048 signatures in a row. It
+ * always does at least one.
+ */
+const ROW_MS = 12
+/** Requests of one connection whose work is put off at a time. */
+const MAX_ROW = 32
 /**
  * How long replies may be held back while more requests of the same connection wait: each write costs a TLS record, a
  * system call, and as much again when the other side answers it with its next few requests: about 1 % of RSA-2048
@@ -72,6 +87,8 @@ export class ServedConnection<Context> implements PortConnection<Context> {
   /** Bytes of requests in the queue, and of those begun but not answered. */
   #queued = 0
   #underWay = 0
+  /** Prepared and not done yet. */
+  #row: PutOff[] = []
   #outbox: Buffer[] = []
   #outboxBytes = 0
   /** When the oldest reply in the outbox came, by `performance.now()`. */
@@ -128,9 +145,10 @@ export class ServedConnection<Context> implements PortConnection<Context> {
   /** Forgets what waits; requests under way run on, but their replies go nowhere. */
   abandon(): void {
     this.#over = true
-    this.#surroundings.onLoad(this.#queueHead - this.#queue.length)
+    this.#surroundings.onLoad(this.#queueHead - this.#queue.length - this.#row.length)
     this.#queue = []
     this.#queueHead = 0
+    this.#row = []
     this.#outbox = []
   }
 
@@ -155,37 +173,66 @@ export class ServedConnection<Context> implements PortConnection<Context> {
       this.#unanswered += messages.length
       this.#surroundings.onLoad(messages.length)
     }
-    if (!this.#turnScheduled) this.#turn()
-    else this.#regulate()
+    if (this.#turnScheduled) this.#regulate()
+    else if (this.#queue.length - this.#queueHead === 1) this.#turn()
+    else this.#askForTurn()
   }
 
-  /** Starts waiting requests until none is left, the budget is used up, or others must get their turn. */
+  #askForTurn(): void {
+    this.#turnScheduled = true
+    this.#surroundings.turns.ask(() => this.#turn())
+  }
+
+  /**
+   * Starts waiting requests until none is left, the budget is used up, or others must get their turn; then does what was
+   * put off meanwhile.
+   */
   #turn(): void {
     this.#turnScheduled = false
     // A handler that closes or writes may bring us back here.
-    if (this.#over || this.#inTurn) return
+    if (this.#over || this.#inTurn || this.socket.destroyed) return
     this.#inTurn = true
     const end = performance.now() + TURN_MS
     // Nothing is written during a turn.
     const written = this.socket.writableLength
-    while (this.#mayStart(written)) {
+    while (this.#row.length < MAX_ROW && this.#mayStart(written)) {
       const next = this.#queue[this.#queueHead]
       if (next === undefined) break
       this.#queueHead += 1
       this.#queued -= next.bytes
       this.#start(next)
-      if (performance.now() < end) continue
-      this.#turnScheduled = true
-      setImmediate(() => this.#turn())
-      break
+      if (performance.now() >= end) break
     }
+    const doneLong = this.#doRow()
+    const again = this.#row.length > 0 || (this.#queueHead < this.#queue.length && this.#mayStart(written))
+    if (again) this.#askForTurn()
     if (this.#queueHead === this.#queue.length || this.#queueHead > 1024) {
       this.#queue.splice(0, this.#queueHead)
       this.#queueHead = 0
     }
     this.#inTurn = false
-    if (!this.#turnScheduled || performance.now() > this.#oldestReply + HOLD_MS) this.#flush()
+    if (!again || doneLong || performance.now() > this.#oldestReply + HOLD_MS) this.#flush()
     this.#regulate()
+  }
+
+  /** Does put-off work, first to last, until others must get their turn; whether it came to that. */
+  #doRow(): boolean {
+    if (this.#row.length === 0) return false
+    const end = performance.now() + ROW_MS
+    let done = 0
+    let late = false
+    for (const { reply } of this.#row) {
+      reply.work()
+      done += 1
+      late = performance.now() >= end
+      if (late) break
+    }
+    for (const { reply, bytes } of this.#row.splice(0, done)) {
+      this.#underWay -= bytes
+      this.#answered()
+      this.#reply(reply.result())
+    }
+    return late
   }
 
   #mayStart(written: number): boolean {
@@ -210,6 +257,11 @@ export class ServedConnection<Context> implements PortConnection<Context> {
       return this.#refuse(new FrameError('a frame that is not a request'))
     }
     const reply = this.#surroundings.dispatch(request, this)
+    if (reply instanceof Later) {
+      this.#underWay += bytes
+      this.#row.push({ reply, bytes })
+      return
+    }
     if (!(reply instanceof Promise)) {
       this.#answered()
       return this.#reply(reply)

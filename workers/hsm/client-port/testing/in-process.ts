@@ -7,6 +7,7 @@ import { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { pino } from 'pino'
 import type { HsmType } from '../../../../provider-schema/limits.ts'
+import { settled } from '../../later.ts'
 import { Mtls } from '../../mtls/mtls.ts'
 import type { KeySeparation } from '../../policy/key-separation.ts'
 import type { Role } from '../../protocol/values.ts'
@@ -121,7 +122,7 @@ export async function startInProcess({
       const connection = connectionOf(username)
       return {
         async call(op, params) {
-          const reply = await dispatch({ id: 1, op, params }, connection)
+          const reply = settled(await dispatch({ id: 1, op, params }, connection))
           if ('error' in reply) throw new HsmError(reply.error.code, reply.error.message)
           return parsed(op, reply.ok)
         },
