@@ -1,8 +1,9 @@
 /**
  * Two API processes over one database, against one. Each is held to a quarter of a core, and so is not short of processors,
  * nor are Postgres and the client: what is left to see is whether something that they share - locks, the database - keeps
- * the second from doing as much as the first. The round with the median ratio is reported. Where this process may not limit others (Linux, root, cgroups), nothing is
- * limited: on a machine of few cores the rate then tells of the machine, and the CPU for each request alone counts.
+ * the second from doing as much as the first. The round with the median ratio is reported. Where this process may not
+ * limit others (Linux, root, cgroups), nothing is limited: on a machine of few cores the rate then tells of the machine,
+ * and the CPU for each request alone counts.
  */
 import { startApiProcesses, type ApiProcess } from './support/api.ts'
 import { limitCpu } from './support/cpu-share.ts'

@@ -1,7 +1,7 @@
 /**
- * Part of what npm runs once everything is installed: compiles the code of every program into Node's compile cache (bin/.exec says
- * where), so that the first start is as quick as any other. What goes wrong here is no harm: whoever runs a program
- * compiles what is missing.
+ * Part of what npm runs once everything is installed: compiles the code of every program into Node's compile cache
+ * (bin/.exec says where), so that the first start is as quick as any other. What goes wrong here is no harm: whoever runs
+ * a program compiles what is missing.
  */
 import { globSync } from 'node:fs'
 import { getCompileCacheDir } from 'node:module'

@@ -8,8 +8,7 @@ export class Later<Result> {
   readonly work: () => void
   /** What came of it; after `work`. Throws what went wrong. */
   readonly result: () => Result
-
-  /** What the work needs and cannot see to itself: memory that is freed when this is collected. */
+  /** What must not be collected before the work is done, since what it works with is freed then. */
   readonly keep: unknown
 
   constructor(work: () => void, result: () => Result, keep?: unknown) {
@@ -18,10 +17,22 @@ export class Later<Result> {
     this.keep = keep
   }
 
-  map<Other>(change: (result: Result) => Other): Later<Other> {
-    return new Later(this.work, () => change(this.result()), this.keep)
+  /** The same work with another result, also of what went wrong where `rescue` is given. */
+  map<Other>(change: (result: Result) => Other, rescue?: (error: unknown) => Other): Later<Other> {
+    const result = () => {
+      try {
+        return change(this.result())
+      } catch (error) {
+        if (rescue) return rescue(error)
+        throw error
+      }
+    }
+    return new Later(this.work, result, this.keep)
   }
 }
+
+/** What is there at once, put off, or promised. */
+export type Answer<Result> = Result | Later<Result> | Promise<Result>
 
 /** For whoever cannot wait: does put-off work at once. */
 export function settled<Result>(value: Result | Later<Result>): Result {

@@ -1,7 +1,6 @@
 /** Writes the operations of the client port into the audit log: around the handlers, in one place for all of them. */
 import type { ClientHsm } from '../client-port/client-hsm.ts'
 import type { ClientConnection, Session } from '../client-port/session.ts'
-import { settled } from '../later.ts'
 import type { Caller } from '../policy/roles.ts'
 import type { KeyInfo } from '../protocol/attributes.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
@@ -47,7 +46,7 @@ export function clientAudit(hsm: Pick<ClientHsm, 'users' | 'keys' | 'cluster' | 
       audit.begin()
       let result: unknown
       try {
-        result = settled(await handler(params, connection))
+        result = await handler(params, connection)
       } catch (error) {
         const refusal = refusalOf(operation, params, error, hsm)
         // Whoever is not logged in must not be able to fill the log.

@@ -1,6 +1,7 @@
 /** Digests, signatures and ciphers over data that comes in parts. */
 import { createHash } from 'node:crypto'
 import type { z } from 'zod'
+import { settled } from '../later.ts'
 import { cipherStream } from '../mechanisms/block-cipher.ts'
 import { requireData } from '../mechanisms/data-caps.ts'
 import { DIGEST_BYTES } from '../mechanisms/digest.ts'
@@ -10,7 +11,6 @@ import { requireSignature, sign, verify, type SignatureParams } from '../mechani
 import { requireUse } from '../mechanisms/require-use.ts'
 import { sameBytes } from '../mechanisms/same-bytes.ts'
 import { requireAllowed } from '../policy/mechanism-policy.ts'
-import { settled } from '../later.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { cipherStreamMechanism, signStreamMechanism } from '../protocol/mechanisms.ts'

@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict'
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { settled } from '../later.ts'
 import { HASHES, type HashName } from '../protocol/mechanisms.ts'
 import { fixedWidth } from './ecdsa-signature.ts'
@@ -55,6 +58,24 @@ test('signatures that were prepared together are each of their own message, whic
   for (const [i, { result }] of prepared.entries()) {
     assert.ok(verify('sha256', messages[i] ?? Buffer.alloc(0), publicKey, result()))
   }
+})
+
+test('a signature that was prepared keeps its key, whose OpenSSL counterpart would be freed with it', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const prepared = () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    const later = functions().signMessageLater('ECDSA', privateKey, 'sha256', Buffer.from('m'), (der) => der.length)
+    return { later: later.map((length) => length), key: new WeakRef(privateKey) }
+  }
+  const { later, key } = prepared()
+  // A WeakRef holds its target until the job that made it is over.
+  await setImmediate()
+  collect()
+  assert.ok(key.deref())
+  await setImmediate()
+  collect()
+  assert.ok(settled(later) >= 64)
 })
 
 test('messages of any length are hashed as node:crypto hashes them', () => {

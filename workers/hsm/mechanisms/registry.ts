@@ -1,6 +1,6 @@
 /** Every mechanism by name, and the one way to use it: what is not allowed here is not done. */
 import type { z } from 'zod'
-import type { Later } from '../later.ts'
+import type { Answer } from '../later.ts'
 import type { Place as PolicyPlace } from '../policy/mechanism-policy.ts'
 import type { signMechanism } from '../protocol/mechanisms.ts'
 import { ecdsa } from './ec.ts'
@@ -37,10 +37,7 @@ export function requireSignature(
   })
 }
 
-export function sign(
-  params: SignatureParams,
-  request: SignatureRequest,
-): Uint8Array | Promise<Uint8Array> | Later<Uint8Array> {
+export function sign(params: SignatureParams, request: SignatureRequest): Answer<Uint8Array> {
   return withMechanism(params, (mechanism, own) => {
     const { key, data, mode, place } = request
     requireUse('sign', mechanism, key, request)

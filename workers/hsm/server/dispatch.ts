@@ -1,7 +1,7 @@
 /** From a request envelope to the handler of its operation and back: the edge where errors become replies. */
 import type { z } from 'zod'
 import type { Logger } from 'pino'
-import { Later } from '../later.ts'
+import { type Answer, Later } from '../later.ts'
 import type { OperationTable, ParsedParamsOf, ReplyEnvelope } from '../protocol/envelope.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { Dispatch, PortConnection } from './served-connection.ts'
@@ -11,7 +11,7 @@ export type Handlers<Table extends OperationTable, Context> = {
   readonly [Op in keyof Table & string]: (
     params: ParsedParamsOf<Table, Op>,
     connection: PortConnection<Context>,
-  ) => z.input<Table[Op]['result']> | Promise<z.input<Table[Op]['result']>> | Later<z.input<Table[Op]['result']>>
+  ) => Answer<z.input<Table[Op]['result']>>
 }
 
 interface Route<Context> {
@@ -44,19 +44,6 @@ export function dispatcher<Table extends OperationTable, Context>(
     return { id, error: { code: 'Internal', message: 'the HSM failed to perform the request; its log says why' } }
   }
 
-  const replyLater = (id: number, op: string, later: Later<unknown>): Later<ReplyEnvelope> =>
-    new Later(
-      later.work,
-      () => {
-        try {
-          return { id, ok: later.result() }
-        } catch (error) {
-          return failure(id, op, error)
-        }
-      },
-      later.keep,
-    )
-
   return ({ id, op, params }, connection) => {
     try {
       if (draining()) throw new HsmError('Draining', 'this HSM takes no more requests')
@@ -66,12 +53,10 @@ export function dispatcher<Table extends OperationTable, Context>(
       if (!parsed.success) throw new HsmError('InvalidRequest', explain(parsed.error))
       // The schema that just parsed them is the one the handler's type comes from.
       const result = route.handle(parsed.data as never, connection)
-      if (result instanceof Later) return replyLater(id, op, result)
-      if (!(result instanceof Promise)) return { id, ok: result }
-      return result.then(
-        (ok: unknown) => ({ id, ok }),
-        (error: unknown) => failure(id, op, error),
-      )
+      const success = (ok: unknown): ReplyEnvelope => ({ id, ok })
+      const refusal = (error: unknown) => failure(id, op, error)
+      if (result instanceof Later) return result.map(success, refusal)
+      return result instanceof Promise ? result.then(success, refusal) : success(result)
     } catch (error) {
       return failure(id, op, error)
     }

@@ -16,7 +16,10 @@ import { servePort, type PortLimits, type PortServer } from './port-server.ts'
 const operations = {
   echo: { params: z.strictObject({ text: z.string().max(10) }), result: z.object({ text: z.string() }) },
   later: { params: z.strictObject({ ms: z.number() }), result: z.object({ ms: z.number() }) },
-  putOff: { params: z.strictObject({ ms: z.number(), pad: bytes(4_000_000) }), result: z.object({ done: z.number() }) },
+  putOff: {
+    params: z.strictObject({ ms: z.number(), pad: bytes(4_000_000) }),
+    result: z.object({ ms: z.number(), done: z.number() }),
+  },
   big: { params: z.strictObject({ length: z.number() }), result: z.object({ bytes: bytes(8_000_000) }) },
   refuse: { params: z.strictObject({}), result: z.object({}) },
   crash: { params: z.strictObject({}), result: z.object({}) },
@@ -56,7 +59,7 @@ async function serve(limits: Partial<PortLimits> = {}): Promise<PortServer<{ clo
           },
           () => {
             if (ms === 0) throw new HsmError('KeyNotFound', 'no such key')
-            return { done: worked }
+            return { ms, done: worked }
           },
         ),
       big: ({ length }) => ({ bytes: new Uint8Array(length) }),
@@ -125,10 +128,13 @@ test('work that was put off is done several times in a row, and each reply is of
   const server = await serve()
   const connection = await client(server)
   const before = worked
-  const replies = await Promise.all(
-    Array.from({ length: 100 }, () => connection.call('putOff', { ms: 0.01, pad: NO_BYTES })),
-  )
+  const each = Array.from({ length: 100 }, (_, i) => 0.001 * (i + 1))
+  const replies = await Promise.all(each.map((ms) => connection.call('putOff', { ms, pad: NO_BYTES })))
   assert.equal(worked - before, 100)
+  assert.deepEqual(
+    replies.map(({ ms }) => ms),
+    each,
+  )
   const rows = new Set(replies.map(({ done }) => done))
   assert.ok(rows.size < 20, `100 pieces of work in ${rows.size} rows`)
   await assert.rejects(connection.call('putOff', { ms: 0, pad: NO_BYTES }), { code: 'KeyNotFound' })

@@ -1,7 +1,7 @@
 /** One connection of a port: cuts frames, starts requests in order of arrival, sends replies as they come. */
 import type { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
-import { Later } from '../later.ts'
+import { type Answer, Later } from '../later.ts'
 import type { ReplyEnvelope } from '../protocol/envelope.ts'
 import { encodeFrame, FrameDecoder, FrameError } from '../protocol/frame.ts'
 import type { Turns } from './turns.ts'
@@ -30,10 +30,7 @@ export interface Request {
 }
 
 /** Performs one request: a reply at once, put off, or a promise of one. Never throws, never rejects. */
-export type Dispatch<Context> = (
-  request: Request,
-  connection: PortConnection<Context>,
-) => ReplyEnvelope | Promise<ReplyEnvelope> | Later<ReplyEnvelope>
+export type Dispatch<Context> = (request: Request, connection: PortConnection<Context>) => Answer<ReplyEnvelope>
 
 interface Surroundings<Context> {
   readonly dispatch: Dispatch<Context>
@@ -108,7 +105,9 @@ export class ServedConnection<Context> implements PortConnection<Context> {
     socket.on('timeout', () => {
       if (this.#unanswered === 0) socket.destroy()
     })
-    socket.on('drain', () => this.#turn())
+    socket.on('drain', () => {
+      if (!this.#turnScheduled) this.#turn()
+    })
     socket.on('data', (chunk: Buffer) => this.#receive(chunk))
   }
 

@@ -1,6 +1,6 @@
 /**
- * The turns of connections that have more to do than one turn takes, first come, first served: one turn in each round of the
- * event loop. So what arrives meanwhile, on any connection or port, waits for one turn and not for everybody's.
+ * The turns of a port's connections that have more to do than one turn takes, first come, first served: one in each round
+ * of the event loop. So what arrives meanwhile waits for one turn and not for everybody's.
  */
 export class Turns {
   #waiting: (() => void)[] = []
