@@ -281,8 +281,10 @@ describe('hsm1.medium and lost HSMs', { timeout: 600_000 }, () => {
   test('a tampered HSM has lost its keys before the command returns; another takes its place and signs', async () => {
     const { Hsms = [] } = await describeCluster(aws, clusterId)
     const [victim] = Hsms
+    const pid = await pidOf(victim?.HsmId)
     const { stdout } = await tamper(victim?.HsmId)
     assert.match(stdout, /are destroyed/)
+    assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' }, 'what was in its memory is gone with it')
     const left: string[] = await readdir(dirOf(victim?.HsmId)).catch(() => [])
     for (const name of ['seal.key', 'store', HSM_FILES.deviceChain]) assert.equal(left.includes(name), false, name)
     const replacement = await replacementOf(victim)

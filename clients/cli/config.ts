@@ -76,7 +76,7 @@ export function writeConfig(file: string, settings: CliConfig): void {
     renameSync(draft, file)
   } catch (error) {
     rmSync(draft, { force: true })
-    throw new CliError(`cannot write ${file}: ${messageOf(error)}`)
+    throw new CliError(`cannot write ${file}: ${messageOf(error)}. CLOUDHSM_HOME can name another place`)
   }
 }
 

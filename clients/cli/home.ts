@@ -7,19 +7,19 @@ import { join, resolve } from 'node:path'
 const SYSTEM_HOME = '/opt/cloudhsm'
 
 /**
- * `CLOUDHSM_HOME`; else /opt/cloudhsm where it exists and may be read (or written, for those who configure); else
- * `cloudhsm` in the user's configuration directory.
+ * `CLOUDHSM_HOME`; else /opt/cloudhsm where it exists and may be read; else `cloudhsm` in the user's configuration
+ * directory. The same for all tools and users: what one configures is what another reads.
  */
-export function clientHome(access: 'read' | 'write', environment: NodeJS.ProcessEnv = process.env): string {
+export function clientHome(environment: NodeJS.ProcessEnv, systemHome = SYSTEM_HOME): string {
   const { CLOUDHSM_HOME, XDG_CONFIG_HOME } = environment
   if (CLOUDHSM_HOME) return resolve(CLOUDHSM_HOME)
-  if (allowed(SYSTEM_HOME, access === 'read' ? constants.R_OK | constants.X_OK : constants.W_OK)) return SYSTEM_HOME
+  if (isReadable(systemHome)) return systemHome
   return XDG_CONFIG_HOME ? resolve(XDG_CONFIG_HOME, 'cloudhsm') : join(homedir(), '.config', 'cloudhsm')
 }
 
-function allowed(path: string, mode: number): boolean {
+function isReadable(directory: string): boolean {
   try {
-    accessSync(path, mode)
+    accessSync(directory, constants.R_OK | constants.X_OK)
     return true
   } catch {
     return false

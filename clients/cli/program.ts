@@ -10,7 +10,7 @@ import { Terminal } from './terminal.ts'
 
 /** Runs it on this process's streams; gives the exit code. Nothing of it is left running. */
 export async function cloudhsmCli(words: readonly string[], environment: NodeJS.ProcessEnv): Promise<0 | 1> {
-  const home = clientHome('read', environment)
+  const home = clientHome(environment)
   const log = logOf(home)
   const connections = new Connections(home, log)
   let terminal: Terminal | undefined

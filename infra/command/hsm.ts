@@ -5,6 +5,7 @@ import { ID_PATTERNS } from '../../provider-schema/ids.ts'
 import type { HsmId } from '../../provider-schema/ids.ts'
 import { HSM_FILES, hsmConfig } from '../../workers/hsm/config.ts'
 import { dataDirectory } from '../configuration/load.ts'
+import { endProcess, findProcess } from '../hosts/hsm-process.ts'
 import { hsmPort } from '../management.ts'
 import { PLACES } from '../places.ts'
 import { issueControl } from '../pki/control.ts'
@@ -16,6 +17,9 @@ import type { DataFlag, HsmListFlags } from './flags.ts'
 import { observeHsms } from './observe.ts'
 import { processTable } from './process-table.ts'
 
+/** How long a process may take to end that was zeroised; longer than it gives itself. */
+const END_MS = 2_000
+
 export async function listHsms(flags: HsmListFlags): Promise<void> {
   const hsms = await observeHsms(dataDirectory(flags.data))
   if (flags.json === true) {
@@ -25,7 +29,7 @@ export async function listHsms(flags: HsmListFlags): Promise<void> {
   process.stdout.write(processTable('HSM', hsms))
 }
 
-/** Returns when the keys are gone. Throws a Trouble when there is no such HSM here, or it does not answer. */
+/** Returns when the keys are gone, also from memory: the process has ended. Throws a Trouble when there is no such HSM here, or it does not answer. */
 export async function tamper(id: string, flags: DataFlag): Promise<void> {
   const data = dataDirectory(flags.data)
   const hsm = isHsmId(id) ? (await observeHsms(data)).find(({ name }) => name === id) : undefined
@@ -37,6 +41,7 @@ export async function tamper(id: string, flags: DataFlag): Promise<void> {
   const directory = join(regionPlaces(data, hsm.region ?? '').hsms, id)
   const config = hsmConfig.parse(JSON.parse(await readFile(join(directory, HSM_FILES.config), 'utf8')))
   const fleet = await openFleet(join(data, PLACES.fleet))
+  const pid = await findProcess(directory)
   const port = hsmPort(await issueControl(fleet, OPERATOR), fleet)
   try {
     const connection = await port.connect({ id, listenIp: config.address })
@@ -51,6 +56,8 @@ export async function tamper(id: string, flags: DataFlag): Promise<void> {
       cause: error,
     })
   }
+  // Its memory still holds them: it ends by itself, in half a second at most.
+  if (pid !== undefined) await endProcess(pid, directory, END_MS)
   process.stdout.write(`The keys of ${id} are destroyed. The service shows it DEGRADED and replaces it.\n`)
 }
 

@@ -82,8 +82,8 @@ function describeFlags(): Command {
     .addHelpText(
       'after',
       `
-The file is etc/cloudhsm-cli.cfg below CLOUDHSM_HOME; without that below /opt/cloudhsm where it may be written, else
-below the user's configuration directory.
+The file is etc/cloudhsm-cli.cfg below CLOUDHSM_HOME; without that below /opt/cloudhsm where it exists and may be read,
+else below the user's configuration directory.
 
 Examples:
   configure-cli -a 127.0.10.1 --hsm-ca-cert customerCA.crt --disable-key-availability-check
@@ -102,7 +102,7 @@ async function configure(given: Flags, environment: NodeJS.ProcessEnv): Promise<
   if (clusterId === undefined && (endpoint !== undefined || region !== undefined)) {
     throw new CliError('--endpoint and --region say where to look a cluster up: name it with --cluster-id')
   }
-  const file = configFileOf(clientHome('write', environment))
+  const file = configFileOf(clientHome(environment))
   const config = readConfig(file)
   const hsmCaFile = certificateFile(given.hsmCaCert)
   const clientCertFile = certificateFile(given.clientCertHsmTlsFile)
