@@ -1,4 +1,5 @@
 /** `strongroom doctor`: looks for what would keep Strongroom from working, and says how to mend it. */
+import { DEFAULT_PORT } from '../configuration/configuration.ts'
 import { dataDirectory, loadConfiguration } from '../configuration/load.ts'
 import { Trouble, textOf } from '../trouble.ts'
 import { checks, type Finding } from './checks.ts'
@@ -9,7 +10,7 @@ const MARKS = { ok: 'ok  ', warn: 'warn', fail: 'FAIL' } as const
 /** Exit code 1 when something must be mended. */
 export async function doctor(flags: DoctorFlags): Promise<void> {
   const data = dataDirectory(flags.data)
-  const configuration = await loadConfiguration({ data, port: flags.port }).catch((error: unknown) => error)
+  const configuration = await loadConfiguration({ data, port: flags.port }).catch(asError)
   if (configuration instanceof Error) {
     const { mend } = configuration instanceof Trouble ? configuration : { mend: undefined }
     print({
@@ -20,13 +21,15 @@ export async function doctor(flags: DoctorFlags): Promise<void> {
     })
     process.exitCode = 1
   }
-  const port = Number(flags.port ?? process.env['STRONGROOM_PORT'] ?? 4570)
+  const port = configuration instanceof Error ? Number(flags.port ?? DEFAULT_PORT) : configuration.port
   for (const check of checks({ data, port })) {
     const finding = await check().catch((error: unknown) => failed(error))
     print(finding)
     if (finding.verdict === 'fail') process.exitCode = 1
   }
 }
+
+const asError = (thrown: unknown) => (thrown instanceof Error ? thrown : new Error(textOf(thrown)))
 
 function failed(error: unknown): Finding {
   const { mend } = error instanceof Trouble ? error : { mend: undefined }
