@@ -47,7 +47,8 @@ export function copyReceiver(database: Database, store: BackupStore, clock: () =
         throw new RefusedCopy(400, `the copy is ${row.state}`)
       }
       const offset = await store.received(row.id)
-      return { backupId: row.id, offset, done: row.state === 'READY' || offset === copy.size }
+      // More than was announced can come of a damaged disk only: finishing it finds that out and throws it away.
+      return { backupId: row.id, offset, done: row.state === 'READY' || offset >= copy.size }
     },
 
     receive: async (sourceRegion, copyId, offset, content) => {

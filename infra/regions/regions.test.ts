@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { appendFile, mkdtemp, rm } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { request as httpsRequest, type RequestOptions } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -12,10 +12,13 @@ import { after, before, test } from 'node:test'
 import { pino } from 'pino'
 import { untilTrue } from '../../test/support/product.ts'
 import { freshDatabase, type FreshDatabase } from '../../test/support/database.ts'
-import { newBackupId, newClusterId, newCopyId, type CopyId } from '../../provider-schema/ids.ts'
+import { newBackupId, newClusterId, newCopyId, type AccountId, type CopyId } from '../../provider-schema/ids.ts'
 import { openDatabase, type Database } from '../../state/database.ts'
+import { copyBackup } from '../../workers/jobs/copy-backup.ts'
 import type { CopyAnnouncement, RegionPort } from '../../workers/jobs/ports.ts'
-import { Hopeless } from '../../workers/jobs/transition.ts'
+import { insertCopy } from '../../workers/jobs/testing/fixtures.ts'
+import { simulatedWorld } from '../../workers/jobs/testing/simulated-world.ts'
+import { Hopeless, perform } from '../../workers/jobs/transition.ts'
 import { openBackupStore, type BackupStore } from '../backup-store/directory-store.ts'
 import type { AccountPeers } from '../identity/level.ts'
 import { issueControl, type ControlIdentity } from '../pki/control.ts'
@@ -89,6 +92,15 @@ const announce = (copyId: CopyId, differing: Partial<CopyAnnouncement> = {}) =>
 const send = (copyId: CopyId, offset = 0, bytes = CONTENT.subarray(offset)) =>
   here.sendCopy(THERE, copyId, offset, Readable.from([bytes]))
 
+/** The backup of which copies are announced, in the source's own store and in the database. */
+async function insertedSource(): Promise<{ backups: BackupStore }> {
+  const { account, sourceBackup: id, sourceCluster: clusterId, hsmType, mode, size, digest } = announced
+  const createdAt = new Date(announced.createdAt)
+  const columns = { hsmType, mode, size, digest, createdAt, state: 'READY' } as const
+  await database.read.backups.insert({ id, account: account as AccountId, clusterId, ...columns })
+  return { backups: await openBackupStore(join(dir, 'source')) }
+}
+
 async function stateOf(copyId: CopyId): Promise<string | undefined> {
   return (await database.read.backups.findByCopy(copyId))?.state
 }
@@ -145,6 +157,41 @@ test('content that is not what was announced is refused, thrown away, and may co
   await send(copyId)
   await here.finishCopy(THERE, copyId)
   assert.equal(await stateOf(copyId), 'READY')
+})
+
+test('the job of a copy that is damaged on its way sends it again, and gives it up in the end', async () => {
+  const { sourceBackup: id, sourceCluster: clusterId, size, digest } = announced
+  const { backups } = await insertedSource()
+  const damaging = (times: number): RegionPort => ({
+    ...here,
+    sendCopy: (region, copyId, offset, content) =>
+      here.sendCopy(region, copyId, offset, times-- > 0 ? Readable.from([randomBytes(size)]) : content),
+  })
+  for (const [times, source, destination] of [
+    [2, 'DONE', 'READY'],
+    [3, 'FAILED', 'DELETED'],
+  ] as const) {
+    const copy = await insertCopy({ database }, id)
+    const ports = { ...simulatedWorld().ports, backups, regions: damaging(times) }
+    const { signal } = new AbortController()
+    await perform(copyBackup, { copyId: copy.id }, { database, ports, log, signal, pace: 0, clock: () => new Date() })
+    assert.equal((await database.read.copies.find(copy.id))?.state, source)
+    const row = await database.read.backups.findByCopy(copy.id)
+    assert.deepEqual([row?.state, row?.sourceCluster], [destination, clusterId])
+    const bytes = row && (await store.verify(row.id))
+    assert.deepEqual(bytes, destination === 'READY' ? { size, digest } : undefined)
+    assert.equal(row && (await store.received(row.id)), destination === 'READY' ? size : 0)
+  }
+})
+
+test('what a damaged disk added to a copy goes with it, and the copy may come again', async () => {
+  const copyId = newCopyId()
+  const { backupId } = await announce(copyId)
+  await send(copyId)
+  await appendFile(join(dir, 'backups', 'incoming', backupId), 'more')
+  assert.equal((await announce(copyId)).done, true)
+  await assert.rejects(here.finishCopy(THERE, copyId), /is not what was announced/)
+  assert.deepEqual(await announce(copyId), { backupId, offset: 0, done: false })
 })
 
 test('finishing before all has arrived makes nothing READY; more than was announced is refused', async () => {

@@ -1,5 +1,6 @@
 /** CreateCluster's job: CREATE_IN_PROGRESS → UNINITIALIZED; → ACTIVE when it is made from a backup. */
 import { jobs } from '../../provider-schema/jobs.ts'
+import { requireIntact } from './intact-backup.ts'
 import { done, Hopeless, to, transition } from './transition.ts'
 
 export const createCluster = transition({
@@ -15,11 +16,7 @@ export const createCluster = transition({
     'check-backup': async (cluster, { database, ports }) => {
       const backup = cluster.sourceBackupId ? await database.read.backups.find(cluster.sourceBackupId) : undefined
       if (!backup) throw new Hopeless('The source backup does not exist any more.')
-      const stored = await ports.backups.verify(backup.id)
-      if (!stored) throw new Hopeless(`The content of ${backup.id} is missing.`)
-      if (stored.digest !== backup.digest || stored.size !== backup.size) {
-        throw new Hopeless(`The content of ${backup.id} is damaged.`)
-      }
+      await requireIntact(backup, ports)
       return to('finish-from-backup')
     },
 

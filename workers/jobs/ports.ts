@@ -139,7 +139,7 @@ export interface RegionPort {
   ): Promise<{ backupId: BackupId; offset: number; done: boolean }>
   /** Sends bytes from an offset on. */
   sendCopy(region: string, copyId: CopyId, offset: number, content: AsyncIterable<Uint8Array>): Promise<void>
-  /** The destination verifies size and digest and makes the copy READY. Throws when they do not fit. */
+  /** The destination verifies size and digest and makes the copy READY. Throws when they do not fit, and forgets all bytes. */
   finishCopy(region: string, copyId: CopyId): Promise<void>
   /** Gives the copy up: the destination removes the bytes and shows it DELETED. */
   abandonCopy(region: string, copyId: CopyId, reason: string): Promise<void>

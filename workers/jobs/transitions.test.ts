@@ -2,16 +2,12 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { eq } from 'drizzle-orm'
 import { backups, clusters, copies, hsms } from '../../migrations/schema.ts'
-import type { BackupId } from '../../provider-schema/ids.ts'
-import type { Backup } from '../../state/backups.ts'
-import type { Hsm } from '../../state/hsms.ts'
 import { copyBackup } from './copy-backup.ts'
 import { createCluster } from './create-cluster.ts'
 import { deleteCluster } from './delete-cluster.ts'
 import { deleteHsm } from './delete-hsm.ts'
 import { initializeCluster } from './initialize-cluster.ts'
 import { launchHsm } from './launch-hsm.ts'
-import { takeBackup } from './take-backup.ts'
 import {
   activeCluster,
   bench,
@@ -21,7 +17,8 @@ import {
   simulated,
   type Bench,
 } from './testing/fixtures.ts'
-import { TRIALS, untilFinished, type Trial } from './testing/trials.ts'
+import { readyBackup } from './testing/ready-backup.ts'
+import { TRIALS, untilFinished } from './testing/trials.ts'
 
 let b: Bench
 before(async () => (b = await bench()))
@@ -53,28 +50,6 @@ function one<Row>(rows: readonly Row[]): Row {
   return row
 }
 
-/** A READY backup of a cluster with some words in it, taken in the way of a trial. */
-async function readyBackup(
-  words: readonly string[],
-  how: Trial['run'] = untilFinished,
-): Promise<{ backup: Backup; hsm: Hsm }> {
-  const { cluster, hsm } = await activeCluster(b, words)
-  const backupId = `backup-${cluster.id.slice(8)}` as BackupId
-  const backup = await b.database.read.backups.insert({
-    id: backupId,
-    account: cluster.account,
-    clusterId: cluster.id,
-    hsmType: cluster.hsmType,
-    mode: cluster.mode,
-    state: 'CREATE_IN_PROGRESS',
-    createdAt: new Date(),
-    clusterCertificate: cluster.clusterCertificate,
-    trustAnchor: cluster.trustAnchor,
-  })
-  await how(takeBackup, { backupId: backup.id }, b.ctx)
-  return { backup: one(await backupsOf(cluster.id)), hsm }
-}
-
 for (const trial of TRIALS) {
   describe(trial.name, () => {
     test('a new cluster becomes UNINITIALIZED', async () => {
@@ -87,7 +62,7 @@ for (const trial of TRIALS) {
     })
 
     test('a cluster from a backup becomes ACTIVE and shows the certificate of the source', async () => {
-      const { backup } = await readyBackup(['key'])
+      const { backup } = await readyBackup(b, ['key'])
       const cluster = await insertCluster(b, { sourceBackupId: backup.id })
       await trial.run(createCluster, { clusterId: cluster.id }, b.ctx)
       const now = await clusterNow(cluster.id)
@@ -130,7 +105,7 @@ for (const trial of TRIALS) {
     })
 
     test('the first HSM of a cluster that lives in a backup restores it', async () => {
-      const { backup } = await readyBackup(['alice', 'key'])
+      const { backup } = await readyBackup(b, ['alice', 'key'])
       const cluster = await insertCluster(b, { state: 'ACTIVE', sourceBackupId: backup.id })
       const hsm = await insertHsm(b, cluster)
       await trial.run(launchHsm, { hsmId: hsm.id }, b.ctx)
@@ -188,7 +163,7 @@ for (const trial of TRIALS) {
     })
 
     test('a backup is stored as it was sealed, once', async () => {
-      const { backup, hsm } = await readyBackup(['key'], (...args) => trial.run(...args))
+      const { backup, hsm } = await readyBackup(b, ['key'], (...args) => trial.run(...args))
       assert.equal(backup.state, 'READY')
       assert.equal(b.world.store.get(backup.id)?.toString(), '["key"]')
       assert.equal(backup.size, 7)
@@ -196,7 +171,7 @@ for (const trial of TRIALS) {
     })
 
     test('a copy arrives in the other region once, whole', async () => {
-      const { backup } = await readyBackup(['key'])
+      const { backup } = await readyBackup(b, ['key'])
       const copy = await insertCopy(b, backup.id)
       await trial.run(copyBackup, { copyId: copy.id }, b.ctx)
       const now = one(await b.database.sql.select().from(copies).where(eq(copies.id, copy.id)))
@@ -212,13 +187,33 @@ for (const trial of TRIALS) {
 
 describe('when it cannot be done', () => {
   test('a cluster from a damaged backup becomes DEGRADED and says so', async () => {
-    const { backup } = await readyBackup(['key'])
+    const { backup } = await readyBackup(b, ['key'])
     b.world.store.set(backup.id, Buffer.from('tampered'))
     const cluster = await insertCluster(b, { sourceBackupId: backup.id })
     await untilFinished(createCluster, { clusterId: cluster.id }, b.ctx)
     const now = await clusterNow(cluster.id)
     assert.equal(now.state, 'DEGRADED')
     assert.match(now.stateMessage ?? '', /is damaged/)
+  })
+
+  test('an HSM that a backup damaged since its check is to fill becomes DEGRADED, at once and empty', async () => {
+    const { backup } = await readyBackup(b, ['alice', 'key'])
+    const cluster = await insertCluster(b, { sourceBackupId: backup.id })
+    await untilFinished(createCluster, { clusterId: cluster.id }, b.ctx)
+    assert.equal((await clusterNow(cluster.id)).state, 'ACTIVE')
+    b.world.store.set(backup.id, Buffer.from('tampered'))
+    const hsm = await insertHsm(b, cluster)
+    await untilFinished(launchHsm, { hsmId: hsm.id }, b.ctx)
+    const now = await hsmNow(hsm.id)
+    assert.equal(now.state, 'DEGRADED')
+    assert.equal(
+      now.stateMessage,
+      'HSM creation failed. Please delete this HSM and try again. ' +
+        `${backup.id} cannot be restored: the seal does not fit`,
+    )
+    assert.equal(now.member, false)
+    assert.equal(simulated(b, hsm.id).phase, 'blank')
+    assert.deepEqual([...simulated(b, hsm.id).content], [])
   })
 
   test('an HSM that is not up by its deadline becomes DEGRADED, is no member, and says why', async () => {

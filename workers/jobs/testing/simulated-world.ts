@@ -5,9 +5,7 @@
  * take an hour. What it simulates is the contract of `ports.ts` and of the management port; that the real ones keep the
  * same contract is shown by `test/jobs-kill.e2e.test.ts`, which runs the same transitions on real HSM processes.
  */
-import { createHash } from 'node:crypto'
-import type { BackupId, CopyId, HsmId } from '../../../provider-schema/ids.ts'
-import { newBackupId } from '../../../provider-schema/ids.ts'
+import type { BackupId, HsmId } from '../../../provider-schema/ids.ts'
 import { ConnectionLost, HsmError } from '../../hsm/protocol/errors.ts'
 import type { ParamsOf, ResultOf } from '../../hsm/protocol/envelope.ts'
 import {
@@ -17,7 +15,9 @@ import {
   type MembershipDocument,
   type SignedMembership,
 } from '../../hsm/protocol/management-operations.ts'
-import type { CopyAnnouncement, HostPort, HsmToRun, ManagementConnection, Ports } from '../ports.ts'
+import type { HostPort, HsmToRun, ManagementConnection, Ports } from '../ports.ts'
+import { attempt, digestOf } from './simulated-calls.ts'
+import { simulatedRegions, type SimulatedRegions } from './simulated-regions.ts'
 
 /** One simulated HSM: the content is a set of words, standing for users and keys. */
 export interface SimulatedHsm {
@@ -59,15 +59,10 @@ export interface SimulatedWorld {
   /** Directories that were set aside. */
   readonly aside: Set<HsmId>
   readonly store: Map<BackupId, Buffer>
-  readonly copies: Map<
-    CopyId,
-    { announcement: Omit<CopyAnnouncement, 'sourceRegion'>; backupId: BackupId; bytes: Buffer; state: string }
-  >
+  readonly copies: SimulatedRegions['copies']
   /** Makes the next calls of this name fail: a port's method or a management operation. */
   failNext(name: string, times?: number): void
 }
-
-const digestOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
 type Handlers = {
   [Op in keyof ManagementOperations]: (
@@ -78,7 +73,6 @@ type Handlers = {
 export function simulatedWorld(): SimulatedWorld {
   const hsms = new Map<HsmId, SimulatedHsm>()
   const store: SimulatedWorld['store'] = new Map()
-  const copies: SimulatedWorld['copies'] = new Map()
   const aside: SimulatedWorld['aside'] = new Set()
   const failures = new Map<string, number>()
 
@@ -88,6 +82,7 @@ export function simulatedWorld(): SimulatedWorld {
     failures.set(name, left - 1)
     throw new ConnectionLost(`simulated failure of ${name}`)
   }
+  const regions = simulatedRegions(trip)
 
   const simulatedHosts = new Map<string, SimulatedHost>()
   const simulatedHost = (id: string): SimulatedHost => {
@@ -178,7 +173,7 @@ export function simulatedWorld(): SimulatedWorld {
     hsms,
     aside,
     store,
-    copies,
+    copies: regions.copies,
     failNext: (name, times = 1) => void failures.set(name, times),
     hosts: { on: simulatedHost },
     loseHost: (hostId) => {
@@ -221,39 +216,7 @@ export function simulatedWorld(): SimulatedWorld {
           }),
         remove: (id) => attempt(() => void store.delete(id)),
       },
-      regions: {
-        known: ['eu-west-1'],
-        announceCopy: (_region, announcement) =>
-          attempt(() => {
-            trip('announceCopy')
-            const copy = copies.get(announcement.copyId) ?? {
-              announcement,
-              backupId: newBackupId(),
-              bytes: Buffer.alloc(0),
-              state: 'CREATE_IN_PROGRESS',
-            }
-            copies.set(announcement.copyId, copy)
-            return { backupId: copy.backupId, offset: copy.bytes.length, done: copy.bytes.length === announcement.size }
-          }),
-        sendCopy: async (_region, copyId, offset, content) => {
-          trip('sendCopy')
-          const copy = copies.get(copyId)
-          if (copy?.bytes.length !== offset) throw new Error('wrong offset')
-          for await (const piece of content) copy.bytes = Buffer.concat([copy.bytes, piece])
-        },
-        finishCopy: (_region, copyId) =>
-          attempt(() => {
-            trip('finishCopy')
-            const copy = copies.get(copyId)
-            if (!copy || digestOf(copy.bytes) !== copy.announcement.digest) throw new Error('the digest does not fit')
-            copy.state = 'READY'
-          }),
-        abandonCopy: (_region, copyId) =>
-          attempt(() => {
-            const copy = copies.get(copyId)
-            if (copy) copy.state = 'DELETED'
-          }),
-      },
+      regions: regions.port,
     },
   }
 }
@@ -266,12 +229,6 @@ function peersOf(hsm: SimulatedHsm, all: ReadonlyMap<string, SimulatedHsm>): Hsm
     const knowsIt = peer?.membership?.members.some(({ hsmId }) => hsmId === hsm.id)
     return peer?.running && knowsIt && peer.content.symmetricDifference(hsm.content).size === 0 ? [peer.id] : []
   })
-}
-
-/** A synchronous body as a promise: what it throws rejects. */
-async function attempt<Result>(body: () => Result): Promise<Result> {
-  await Promise.resolve()
-  return body()
 }
 
 function blankHsm(id: HsmId, hostId: string): SimulatedHsm {
