@@ -33,7 +33,7 @@ type Transitions<State extends string> = { readonly [From in State]: readonly St
 
 /**
  * INITIALIZE_IN_PROGRESS may fall back to UNINITIALIZED: when no HSM took the certificate before the deadline the user
- * must be able to try again. DELETE_IN_PROGRESS falls back likewise, with the reason in StateMessage.
+ * must be able to try again.
  */
 export const CLUSTER_TRANSITIONS = {
   CREATE_IN_PROGRESS: ['UNINITIALIZED', 'ACTIVE', 'DEGRADED'],

@@ -69,6 +69,11 @@ export function copyReceiver(database: Database, store: BackupStore, clock: () =
 
     abandon: async (sourceRegion, copyId, reason) => {
       const row = await rowOf(sourceRegion, copyId)
+      if (row.state === 'DELETED') {
+        // Said again by one who does not know whether he was heard: then it may have been cut short before this.
+        await store.remove(row.id)
+        return
+      }
       if (row.state !== 'CREATE_IN_PROGRESS') return
       log.warn({ backupId: row.id, sourceRegion, reason }, 'a copy was given up by its source')
       await giveUp(database, store, row)

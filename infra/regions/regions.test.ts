@@ -224,6 +224,16 @@ test('a copy that is given up is DELETED, its bytes are gone, and it cannot be t
   )
 })
 
+test('bytes that outlived the end of a copy go when its source gives it up again', async () => {
+  const copyId = newCopyId()
+  const { backupId } = await announce(copyId)
+  await here.abandonCopy(THERE, copyId, 'the backup is damaged')
+  await store.receive(backupId, 0, CONTENT.length, Readable.from([CONTENT.subarray(0, HALF)]))
+  assert.equal(await store.received(backupId), HALF)
+  await here.abandonCopy(THERE, copyId, 'again')
+  assert.equal(await store.received(backupId), 0)
+})
+
 test('copies whose source was never heard of again are given up, others are not', async () => {
   const [lost, young] = [newCopyId(), newCopyId()]
   await announce(lost)

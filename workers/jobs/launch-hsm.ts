@@ -12,6 +12,7 @@ import type { Hsm } from '../../state/hsms.ts'
 import { HsmError } from '../hsm/protocol/errors.ts'
 import { BACKUP_CHUNK_BYTES } from '../hsm/protocol/management-operations.ts'
 import { backUpFirst } from './backup-step.ts'
+import { requireIntact } from './intact-backup.ts'
 import { announceMembership, areTogether, setMember } from './membership.ts'
 import { hostOf, isCutOff } from './placement.ts'
 import type { HsmToRun, ManagementConnection } from './ports.ts'
@@ -142,10 +143,11 @@ export const launchHsm = transition({
           { backupId: backup.id, clusterId: cluster.id, mode: cluster.mode, hsmType: hsm.hsmType, membership },
           { timeoutMs: FILL_TIMEOUT_MS },
         )
-      }).catch((error: unknown) => {
+      }).catch(async (error: unknown) => {
         if (error instanceof HsmError && error.code === 'BackupInvalid') {
           throw new Hopeless(`${backup.id} cannot be restored: ${error.message}`, { cause: error })
         }
+        await requireIntact(backup, ctx.ports)
         throw error
       })
       await ctx.database.read.clusters.update(cluster.id, {

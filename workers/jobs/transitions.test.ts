@@ -216,6 +216,17 @@ describe('when it cannot be done', () => {
     assert.deepEqual([...simulated(b, hsm.id).content], [])
   })
 
+  test('an HSM that a backup lost since its check is to fill becomes DEGRADED, at once, and says which is missing', async () => {
+    const { backup } = await readyBackup(b, ['key'])
+    const cluster = await insertCluster(b, { state: 'ACTIVE', sourceBackupId: backup.id })
+    b.world.store.delete(backup.id)
+    const hsm = await insertHsm(b, cluster)
+    await untilFinished(launchHsm, { hsmId: hsm.id }, b.ctx)
+    const now = await hsmNow(hsm.id)
+    assert.equal(now.state, 'DEGRADED')
+    assert.ok(now.stateMessage?.endsWith(`The content of ${backup.id} is missing.`), now.stateMessage ?? '')
+  })
+
   test('an HSM that is not up by its deadline becomes DEGRADED, is no member, and says why', async () => {
     const { cluster, hsm: first } = await activeCluster(b, ['key'])
     const second = await insertHsm(b, cluster, { availabilityZone: 'us-east-1f' })
