@@ -88,6 +88,17 @@ test('a generic secret of 1 to 800 bytes is made, without a check value, shared 
   }
 })
 
+test('sizes that no key has are refused with the rule and the standard it is from', async () => {
+  const rsa = 'key generate-asymmetric-pair rsa --public-label a --private-label b'
+  for (const [command, message] of [
+    [`${rsa} --modulus-size-bits 2049 --public-exponent 65537`, /--modulus-size-bits: not 2049: .*FIPS 186-5/],
+    [`${rsa} --modulus-size-bits 2048 --public-exponent 3`, /--public-exponent: .*at least 65537.*FIPS 186-5/],
+    ['key generate-symmetric generic-secret --label c --key-length-bytes 801', /not 801: .*1 to 800 bytes \(AWS/],
+  ] as const) {
+    await assert.rejects(run(command), message)
+  }
+})
+
 for (const curve of CURVES) {
   test(`a key pair on ${curve} is made and signs, and OpenSSL verifies`, async () => {
     const { public_key: publicKey, private_key: privateKey } = await makePair('ec', curve, `--curve ${curve} --session`)

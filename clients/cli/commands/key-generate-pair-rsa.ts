@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { modulusBits, publicExponent } from '../../../workers/hsm/protocol/key-sizes.ts'
 import { command } from '../command.ts'
 import { keyPairFlags, keyPairInput, presentPair, templatesOf } from './key-pair-flags.ts'
 
@@ -11,13 +12,8 @@ export const keyGeneratePairRsa = command({
     { flags: '--public-exponent <exponent>', description: 'an odd number of at least 65537', required: true },
   ],
   input: keyPairInput.extend({
-    modulusSizeBits: z.coerce.number().int().min(2048).max(4096).multipleOf(256),
-    publicExponent: z.coerce
-      .number()
-      .int()
-      .min(65537)
-      .max(0xffffffff)
-      .refine((exponent) => exponent % 2 === 1, 'a public exponent is odd'),
+    modulusSizeBits: z.coerce.number().pipe(modulusBits),
+    publicExponent: z.coerce.number().pipe(publicExponent),
   }),
   run: async (input, { loggedIn }) => {
     const client = await loggedIn()

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { aesBytes } from '../../../workers/hsm/protocol/key-sizes.ts'
 import { command } from '../command.ts'
 import { presentKey } from '../present.ts'
 import { secretKeyFlags, secretKeyInput, templateOf } from './secret-key-flags.ts'
@@ -16,7 +17,7 @@ export const keyGenerateSymmetricAes = command({
     },
   ],
   input: secretKeyInput.extend({
-    keyLengthBytes: z.coerce.number().pipe(z.union([z.literal(16), z.literal(24), z.literal(32)])),
+    keyLengthBytes: z.coerce.number().pipe(aesBytes),
   }),
   run: async (input, { loggedIn }) => {
     const client = await loggedIn()

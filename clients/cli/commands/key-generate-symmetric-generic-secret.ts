@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { genericSecretBytes } from '../../../workers/hsm/protocol/key-sizes.ts'
 import { command } from '../command.ts'
 import { presentKey } from '../present.ts'
 import { secretKeyFlags, secretKeyInput, templateOf } from './secret-key-flags.ts'
@@ -10,7 +11,7 @@ export const keyGenerateSymmetricGenericSecret = command({
     ...secretKeyFlags,
     { flags: '--key-length-bytes <bytes>', description: 'length of the secret in bytes, 1 to 800', required: true },
   ],
-  input: secretKeyInput.extend({ keyLengthBytes: z.coerce.number().int().min(1).max(800) }),
+  input: secretKeyInput.extend({ keyLengthBytes: z.coerce.number().pipe(genericSecretBytes) }),
   run: async (input, { loggedIn }) => {
     const client = await loggedIn()
     const key = await client.keys.generateGenericSecret({ lengthBytes: input.keyLengthBytes, ...templateOf(input) })

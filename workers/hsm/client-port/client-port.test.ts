@@ -1,6 +1,6 @@
 /** The client port of a real HSM process over TLS. */
 import assert from 'node:assert/strict'
-import { createHash, createPublicKey, constants, verify } from 'node:crypto'
+import { createHash, createPublicKey, constants, generateKeyPairSync, sign, verify } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -289,6 +289,27 @@ test('a session key dies with its connection, a token key does not', async () =>
   const count = async (handle: string) => (await later.call('key-find', { filter: { handle, attributes: {} } })).total
   while ((await count(session.key.handle)) > 0) await new Promise((resolve) => setTimeout(resolve, 10))
   assert.equal(await count(token.key.handle), 1)
+})
+
+test('a connection that is cut, without a logout, loses its quorum tokens; those of others stay', async () => {
+  const [cut, witness] = [await admin(), await admin()]
+  const user = await alice()
+  await user.call('quorum-token-generate', { service: 'registration' })
+  const { record } = await cut.call('quorum-token-generate', { service: 'registration' })
+  const holders = async () =>
+    (await witness.call('quorum-token-list', {})).tokens.map(({ username }) => username).sort()
+  assert.deepEqual(await holders(), ['admin', 'alice'])
+  await cut.close()
+  while ((await holders()).includes('admin')) await new Promise((resolve) => setTimeout(resolve, 10))
+  assert.deepEqual(await holders(), ['alice'])
+  // The same user on a connection of another login has not inherited it.
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const spki = publicKey.export({ type: 'spki', format: 'der' })
+  const signature = sign('sha256', record, privateKey)
+  await assert.rejects((await admin()).call('user-register-quorum-key', { record, publicKey: spki, signature }), {
+    code: 'QuorumFailed',
+  })
+  await user.call('logout', {})
 })
 
 test('with the key-availability check one HSM alone neither makes nor uses a token key', async () => {

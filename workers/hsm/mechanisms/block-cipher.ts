@@ -9,8 +9,12 @@ export type BlockCipherParams = z.output<typeof cipherStreamMechanism>
 
 const BLOCK_BYTES = { aes: 16, des3: 8 } as const
 
-export const blockBytesOf = ({ name }: BlockCipherParams): number =>
-  BLOCK_BYTES[name.startsWith('aes') ? 'aes' : 'des3']
+const blockBytesOf = ({ name }: BlockCipherParams): number => BLOCK_BYTES[name.startsWith('aes') ? 'aes' : 'des3']
+
+const isPadded = ({ name }: BlockCipherParams) => name.endsWith('-pad')
+
+/** Bytes that a ciphertext may be longer than its plaintext. */
+export const paddingBytesOf = (params: BlockCipherParams): number => (isPadded(params) ? blockBytesOf(params) : 0)
 
 /** Data that is enciphered or deciphered piece by piece. */
 export interface CipherStream {
@@ -28,7 +32,7 @@ export function cipherStream(
   const iv = 'iv' in params ? params.iv : null
   const cipher: Cipheriv | Decipheriv =
     direction === 'encrypt' ? createCipheriv(name, object, iv) : createDecipheriv(name, object, iv)
-  const padded = params.name.endsWith('-pad')
+  const padded = isPadded(params)
   cipher.setAutoPadding(padded)
   const whole = params.name === 'aes-ctr' || (padded && direction === 'encrypt') ? 1 : blockBytesOf(params)
   let length = 0

@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import type { Place } from '../policy/mechanism-policy.ts'
 import type { decryptMechanism, encryptMechanism } from '../protocol/mechanisms.ts'
-import { blockBytesOf, runCipher } from './block-cipher.ts'
+import { paddingBytesOf, runCipher } from './block-cipher.ts'
 import { requireData } from './data-caps.ts'
 import { decryptGcm, encryptGcm, GCM_IV_BYTES } from './gcm.ts'
 import type { UsableKey } from './mechanism.ts'
@@ -70,7 +70,7 @@ export function decrypt(params: DecryptParams, { key, data, ...place }: CipherRe
     case 'rsa-x509':
       return rsaDecrypt(key, params, data)
     default:
-      requireData(params.name, data, blockBytesOf(params))
+      requireData(params.name, data, paddingBytesOf(params))
       return runCipher('decrypt', params, key, data)
   }
 }

@@ -1,7 +1,6 @@
 /**
  * What a cluster allows: mechanism × operation × mode × HSM type, one table, each row with its source. What no row
- * names is refused. Key sizes, curves and hashes have rows of their own below; the strengths behind ECDSA's are in
- * `modes.ts`.
+ * names is refused. Sizes of keys are `key-policy.ts`'s; which hash goes with which curve is `modes.ts`'s.
  *
  * FIPS mode is an algorithm policy of this software; it is not a certificate.
  */
@@ -191,7 +190,13 @@ const VERDICTS: ReadonlyMap<PolicyOperation, ReadonlyMap<string, Verdicts>> = ta
  */
 export function requireAllowed(mechanism: PolicyMechanism, operation: PolicyOperation, { mode, hsmType }: Place): void {
   const verdicts = VERDICTS.get(operation)?.get(mechanism)
-  if (!verdicts) throw new HsmError('MechanismInvalid', `${mechanism} does not ${operation}`)
+  if (!verdicts) {
+    throw new HsmError(
+      'MechanismInvalid',
+      `invalid mechanism: ${mechanism} does not ${operation} on any HSM type or in any mode: ` +
+        `a mechanism does only what is listed for it (${TABLE_PAGE})`,
+    )
+  }
   const refusal = verdicts[hsmType === 'hsm1.medium' ? 'hsm1.medium' : 'hsm2m.medium'][mode]
   if (refusal !== undefined) throw new HsmError('MechanismInvalid', refusal)
 }

@@ -207,9 +207,6 @@ const kdfField = z.discriminatedUnion('field', [
 ])
 export type KdfField = z.output<typeof kdfField>
 
-/** Bytes of the longest derived key: that of a generic secret (data-plane §3.1). */
-export const MAX_DERIVED_BYTES = 800
-
 export const deriveMechanism = z.discriminatedUnion('name', [
   /**
    * ECDH with the X9.63 KDF over `hash` (SEC 1 §3.6.1). `publicKey`: the other side's point, uncompressed, bare or in

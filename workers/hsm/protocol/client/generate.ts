@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { attributeTemplate, keyInfo } from '../attributes.ts'
 import type { OperationTable } from '../envelope.ts'
+import { aesBytes, genericSecretBytes, modulusBits, publicExponent } from '../key-sizes.ts'
 import { CURVES, ML_DSA_PARAMETER_SETS, ML_KEM_PARAMETER_SETS, RSA_PAIR_MECHANISMS } from '../mechanisms.ts'
 import { bytes, keyHandle } from '../values.ts'
 import { creation } from './creation.ts'
@@ -19,29 +20,19 @@ const sharedSecretType = z.enum(['aes', 'generic-secret'])
 
 export const generateOperations = {
   'key-generate-aes': {
-    params: z.strictObject({ lengthBytes: z.union([z.literal(16), z.literal(24), z.literal(32)]), ...secret }),
+    params: z.strictObject({ lengthBytes: aesBytes, ...secret }),
     result: keyResult,
   },
   /** Three keys of 8 bytes. NON_FIPS mode only. */
   'key-generate-des3': { params: z.strictObject(secret), result: keyResult },
   'key-generate-generic-secret': {
-    params: z.strictObject({ lengthBytes: z.number().int().min(1).max(800), ...secret }),
+    params: z.strictObject({ lengthBytes: genericSecretBytes, ...secret }),
     result: keyResult,
   },
   'key-generate-rsa': {
     params: z.strictObject({
-      modulusBits: z
-        .number()
-        .int()
-        .min(2048)
-        .max(4096)
-        .refine((bits) => bits % 256 === 0, 'a modulus has 2048 to 4096 bits in steps of 256'),
-      publicExponent: z
-        .number()
-        .int()
-        .min(65537)
-        .max(0xffffffff)
-        .refine((e) => e % 2 === 1, 'a public exponent is odd'),
+      modulusBits,
+      publicExponent,
       /** `rsa-x9-31` promises primes with conditions (FIPS 186-4 B.3.6), which `rsa-pkcs`, the default, has here too. */
       mechanism: z.enum(RSA_PAIR_MECHANISMS).optional(),
       ...pair,

@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { attributeTemplate, KEY_TYPES, keyInfo } from '../attributes.ts'
 import type { OperationTable } from '../envelope.ts'
-import { deriveMechanism, MAX_DERIVED_BYTES, MAX_WRAPPED_BYTES, unwrapMechanism, wrapMechanism } from '../mechanisms.ts'
+import { derivedBytes } from '../key-sizes.ts'
+import { deriveMechanism, MAX_WRAPPED_BYTES, unwrapMechanism, wrapMechanism } from '../mechanisms.ts'
 import { bytes, keyHandle } from '../values.ts'
 import { creation } from './creation.ts'
 import { requireTwoCopies } from './two-copies.ts'
@@ -12,12 +13,6 @@ const keyResult = z.object({ key: keyInfo })
 
 /** Bytes of the longest key: an ML-DSA or RSA-4096 private key in PKCS#8 has about 5,000. */
 export const MAX_KEY_BYTES = 16_384
-
-/**
- * Bytes of the shortest derived key: 112 bits, the least that NIST SP 800-131A allows. A KDF gives the same first bytes
- * whatever length is asked for: of one byte, then two, and so on, a longer key could be guessed byte by byte.
- */
-export const MIN_DERIVED_BYTES = 14
 
 export const transferOperations = {
   /**
@@ -63,11 +58,7 @@ export const transferOperations = {
       handle: keyHandle,
       mechanism: deriveMechanism,
       type: z.enum(['aes', 'des3', 'generic-secret']),
-      lengthBytes: z
-        .number()
-        .int()
-        .min(MIN_DERIVED_BYTES, `a derived key has ${MIN_DERIVED_BYTES} bytes (112 bits) at least`)
-        .max(MAX_DERIVED_BYTES),
+      lengthBytes: derivedBytes,
       attributes: attributeTemplate,
       ...creation,
     }),
