@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, privateEncrypt, sign, type KeyObject } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
-import { startInProcess, type InProcessSession } from '../client-port/testing/in-process.ts'
+import { startInProcess } from '../client-port/testing/in-process.ts'
 import type { ParamsOf, ResultOf } from '../protocol/envelope.ts'
 import { clientOperations, type ClientOperations } from '../protocol/client-operations.ts'
 import { customerCa } from '../testing/pki.ts'
@@ -88,6 +88,11 @@ const ofPair = (made: ResultOf<ClientOperations, 'key-generate-ec'>) =>
   keys(made.privateKey.handle, made.publicKey.handle)
 const CRYPTO_USER = 'CN_CRYPTO_USER (1)'
 const OFFICER = 'CN_CRYPTO_OFFICER (2)'
+
+function expectedOf(operation: Operation): readonly string[] {
+  const names = EXPECTED[operation]
+  return names === 'not recorded' ? [] : names
+}
 
 interface Done {
   readonly operation: Operation
@@ -291,7 +296,7 @@ test('every operation, done, leaves the event that its row says, with whom and w
     seen.map(({ operation }) => operation),
     recorded.map(({ operation }) => operation),
   )
-  const opcodes = new Map<string, Set<string>>()
+  const opcodes = new Map<Operation, Set<string>>()
   for (const [i, { operation, response, by, says }] of recorded.entries()) {
     const event = seen[i]
     assert.ok(event)
@@ -308,7 +313,7 @@ test('every operation, done, leaves the event that its row says, with whom and w
     assert.equal(event.from, '127.0.0.1')
   }
   for (const [operation, names] of opcodes) {
-    assert.deepEqual([...names].toSorted(), [...EXPECTED[operation as Operation]].toSorted(), operation)
+    assert.deepEqual([...names].toSorted(), expectedOf(operation).toSorted(), operation)
   }
   assert.deepEqual((await verify()).findings, [])
 })
