@@ -187,7 +187,11 @@ async function useAll(alice: Actor): Promise<void> {
   )
   const unwrap = { handle: aes.handle, mechanism, wrapped, class: 'secret-key', type: 'generic-secret' } as const
   await alice.call('key-unwrap', { ...unwrap, attributes: { token: false }, ...once }, ofOne)
-  const counter = { name: 'sp800-108-counter', prf: 'hmac-sha256', data: [{ field: 'counter', bits: 32 }] } as const
+  const counter: ParamsOf<ClientOperations, 'key-derive'>['mechanism'] = {
+    name: 'sp800-108-counter',
+    prf: 'hmac-sha256',
+    data: [{ field: 'counter', bits: 32 }],
+  }
   await alice.call('key-derive', { handle: open.handle, mechanism: counter, lengthBytes: 32, ...session }, ofOne)
   await alice.call('key-value', { handle: open.handle }, keys(open.handle))
   await alice.call('key-set-attribute', { handle: aes.handle, attributes: { label: 'two' } }, keys(aes.handle))
