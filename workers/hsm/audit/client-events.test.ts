@@ -1,6 +1,7 @@
 /** What each operation of the client port leaves in the audit log: every row, each operation done and read back. */
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, privateEncrypt, sign, type KeyObject } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import { startInProcess } from '../client-port/testing/in-process.ts'
 import type { ParamsOf, ResultOf } from '../protocol/envelope.ts'
@@ -8,6 +9,8 @@ import { clientOperations, type ClientOperations } from '../protocol/client-oper
 import { customerCa } from '../testing/pki.ts'
 import { readLine } from './chain.ts'
 import { CLIENT_EVENTS } from './client-events.ts'
+import { MANAGEMENT_EVENTS } from './management-events.ts'
+import { OPCODES, type Opcode } from './opcodes.ts'
 import { auditedHsm } from './testing/audited-hsm.ts'
 
 type Operation = keyof ClientOperations
@@ -277,6 +280,51 @@ test('each operation is named by the log as expected or not at all, and none is 
       .filter((name) => table[name] === 'not recorded')
       .toSorted()
   assert.deepEqual(silent(CLIENT_EVENTS), silent(EXPECTED))
+})
+
+/** Of the control plane's operations, in their order. */
+const EXPECTED_OF_MANAGEMENT: Readonly<Record<keyof typeof MANAGEMENT_EVENTS, readonly Opcode[]>> = {
+  health: [],
+  inventory: [],
+  found: ['CN_INIT_TOKEN', 'CN_GEN_PSWD_ENC_KEY', 'CN_CREATE_APPLIANCE_USER', 'CN_INIT_DONE'],
+  'install-certificate': ['CN_CERT_AUTH_STORE_CERT'],
+  membership: [],
+  join: ['CN_RESTORE_BEGIN', 'CN_RESTORE_END'],
+  'backup-begin': ['CN_BACKUP_BEGIN', 'CN_BACKUP_END'],
+  'backup-read': [],
+  'backup-end': [],
+  'restore-begin': [],
+  'restore-write': [],
+  'restore-commit': ['CN_RESTORE_BEGIN', 'CN_RESTORE_END'],
+  drain: [],
+  resume: [],
+  zeroise: ['CN_ZEROIZE'],
+}
+
+test("the control plane's operations are named by the log as expected or not at all", () => {
+  const named = Object.entries(MANAGEMENT_EVENTS).map(([operation, row]) => [
+    operation,
+    row === 'not recorded' ? [] : [...(row.before ?? []), ...row.after],
+  ])
+  assert.deepEqual(Object.fromEntries(named), EXPECTED_OF_MANAGEMENT)
+})
+
+test('the opcodes that nothing is recorded as are those that docs/differences.md says never appear', () => {
+  const ofClients = Object.keys(EXPECTED).flatMap((operation) => expectedOf(operation as Operation))
+  const recorded = new Set<string>([
+    ...ofClients.map((name) => name.replace(/ .*/, '')),
+    ...Object.values(EXPECTED_OF_MANAGEMENT).flat(),
+    // The end of a connection, and what other HSMs say.
+    'CN_CLOSE_SESSION',
+    'SR_PEER_CHANGE',
+    'SR_PEER_HEAD',
+  ])
+  const never = Object.keys(OPCODES).filter((name) => !recorded.has(name))
+  const page = readFileSync(new URL('../../../docs/differences.md', import.meta.url), 'utf8')
+  const [said = ''] = /opcodes never appear:[^]*?\n- /.exec(page) ?? []
+  const names = [...said.matchAll(/`(CN_[A-Z0-9_]+)`/g)].map(([, name]) => name)
+  for (const name of never) assert.ok(names.includes(name), `${name} is not named in docs/differences.md`)
+  assert.equal(never.length, 6)
 })
 
 test('every operation, done, leaves the event that its row says, with whom and what it was about, or none', async (t) => {
