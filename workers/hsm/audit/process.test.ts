@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { startCluster, type TestCluster } from '../testing/process.ts'
+import { startCluster, startHsmProcess, type HsmProcess, type TestCluster } from '../testing/process.ts'
 import { AUDIT_DIRECTORY, auditFileName, auditFilesIn } from './files.ts'
 import { readLine } from './chain.ts'
 import { verifyAudit } from './verify.ts'
@@ -15,8 +15,8 @@ before(async () => {
 })
 after(() => cluster.first.dispose())
 
-async function files() {
-  const directory = join(cluster.first.directory, AUDIT_DIRECTORY)
+async function files(hsm = cluster.first) {
+  const directory = join(hsm.directory, AUDIT_DIRECTORY)
   return Promise.all(
     (await auditFilesIn(directory)).map(async (file) => ({
       name: auditFileName(file),
@@ -33,10 +33,10 @@ interface Seen {
   readonly field: (label: string) => string | undefined
 }
 
-async function events(): Promise<Seen[]> {
-  const { findings } = verifyAudit(await files(), { root: cluster.pki.trust.root })
+async function events(hsm = cluster.first): Promise<Seen[]> {
+  const { findings } = verifyAudit(await files(hsm), { root: cluster.pki.trust.root })
   assert.deepEqual(findings, [])
-  return (await files()).flatMap(({ text }) =>
+  return (await files(hsm)).flatMap(({ text }) =>
     text.split('\n').flatMap((each) => {
       const line = readLine(each)?.line
       if (line?.kind !== 'event') return []
@@ -191,14 +191,55 @@ test('killed in the middle of management, the HSM has every acknowledged operati
   await again.close()
 })
 
+/** A blank HSM with what the first one holds. */
+async function restored(hsm: HsmProcess): Promise<void> {
+  const [from, to] = [await cluster.first.management(), await hsm.management()]
+  const backup = { backupId: 'backup-bbbbbbbbbbb' }
+  const announced = await from.call('backup-begin', backup)
+  const { bytes } = await from.call('backup-read', { ...backup, offset: 0, length: announced.size })
+  await from.call('backup-end', backup)
+  await to.call('restore-begin', { ...backup, ...announced })
+  await to.call('restore-write', { ...backup, offset: 0, bytes })
+  const clusterId = 'cluster-restoredone'
+  const membership = cluster.pki.signMembership({ clusterId, epoch: 1, members: [hsm.member] })
+  const commit = { ...backup, clusterId, mode: 'FIPS', hsmType: 'hsm2m.medium', membership } as const
+  await to.call('restore-commit', commit)
+  // Once more: nothing changes, so nothing is written down.
+  await to.call('restore-commit', commit)
+  await Promise.all([from.close(), to.close()])
+}
+
+test('the log of a restored HSM begins with the restore, at number 0, then come the logins', async () => {
+  const hsm = await startHsmProcess({ pki: cluster.pki })
+  try {
+    await restored(hsm)
+    const connection = await hsm.client(cluster.customer.certificate)
+    await connection.call('login', { username: 'admin', role: 'admin', password: 'admin-secret-1' })
+    await connection.close()
+    const seen = await events(hsm)
+    assert.deepEqual(opcodes(seen).slice(0, 3), [
+      'CN_RESTORE_BEGIN (0x800d)',
+      'CN_RESTORE_END (0x800e)',
+      'CN_LOGIN (0xd)',
+    ])
+    assert.equal(fieldOf(seen, 0, 'Sequence No'), '0x0')
+    assert.deepEqual([seen[0]?.by, seen[2]?.field('User Name')], ['control plane', 'admin'])
+  } finally {
+    await hsm.dispose()
+  }
+})
+
 test('a backup and the end of the HSM are written down; the log outlives the keys', async () => {
   const management = await cluster.first.management()
+  const before = (await events()).length
   await management.call('backup-begin', { backupId: 'backup-aaaaaaaaaaa' })
   await management.call('backup-end', { backupId: 'backup-aaaaaaaaaaa' })
   await management.call('zeroise', {})
   await management.close()
   await cluster.first.stop()
-  const seen = (await events()).filter(({ operation }) => operation === 'backup-begin' || operation === 'zeroise')
+  const seen = (await events())
+    .slice(before)
+    .filter(({ operation }) => operation === 'backup-begin' || operation === 'zeroise')
   assert.deepEqual(opcodes(seen), ['CN_BACKUP_BEGIN (0x800b)', 'CN_BACKUP_END (0x800c)', 'CN_ZEROIZE (0x8011)'])
 })
 

@@ -9,7 +9,7 @@ export const ERROR_MEANINGS = {
   LoginFailed: 'User name, role or password is wrong; which of them is not told.',
   UserLocked: 'Too many wrong passwords: an admin must change the password.',
   MfaRequired: 'The user logs in with a signed token as well: see `login`.',
-  QuorumRequired: 'So many users must approve first: pass their signed token with the operation.',
+  QuorumRequired: 'So many users must approve first: see "Approvals by several users".',
   QuorumFailed: 'The approval is not good for this operation, has expired, was used, or is of too few users.',
   UserExists: 'There is a user of that name.',
   UserNotFound: 'There is no such user.',

@@ -3,7 +3,7 @@
  * since the page promises that any will do.
  */
 import assert from 'node:assert/strict'
-import { createPublicKey, verify } from 'node:crypto'
+import { createHash, createPublicKey, generateKeyPairSync, privateEncrypt, sign, verify } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { connect } from 'node:tls'
@@ -120,10 +120,100 @@ test('a client that knows nothing but the page activates a cluster, logs in, mak
   client.end()
 })
 
+type Caller = Awaited<ReturnType<typeof otherClient>>
+
+/** A user who signs tokens, logged in, with the key registered for approvals. */
+async function approver(client: Caller, username: string) {
+  await client.call('login', { username, role: 'crypto-user', password: `${username}-secret-1` })
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const spki = publicKey.export({ type: 'spki', format: 'der' })
+  const { record } = await client.call('quorum-token-generate', { service: 'registration' })
+  assert.ok(Buffer.isBuffer(record))
+  await client.call('user-register-quorum-key', {
+    record,
+    publicKey: spki,
+    signature: sign('sha256', record, privateKey),
+  })
+  return { username, spki, privateKey }
+}
+
+test('it signs with a key that two users must approve, and logs in with a signed token', async () => {
+  const { address, ports, hsmId } = cluster.first.config
+  const connected = () => otherClient(address, ports.client, cluster.customer.certificate)
+  const [admin, alice, bob] = [await connected(), await connected(), await connected()]
+  await admin.call('login', { username: 'admin', role: 'admin', password: 'admin-secret-1' })
+  await admin.call('user-create', { username: 'bob', role: 'crypto-user', password: 'bob-secret-1' })
+  const signers = [await approver(alice, 'alice'), await approver(bob, 'bob')]
+  const made = await alice.call('key-generate-ec', {
+    curve: 'prime256v1',
+    publicAttributes: {},
+    privateAttributes: { sign: true },
+    shareWith: ['bob'],
+    useQuorum: 2,
+    requireTwoCopies: false,
+  })
+  const { handle } = made['privateKey'] as { handle: string }
+  const mechanism = { name: 'ecdsa', hash: 'sha256' }
+  const request = { handle, mechanism, data: Buffer.from('pay 100 EUR'), requireTwoCopies: false }
+  await assert.rejects(alice.call('sign', request), /QuorumRequired/)
+
+  const { record } = await alice.call('quorum-token-generate', { service: 'key-usage', handle })
+  assert.ok(Buffer.isBuffer(record) && record.length === 80)
+  assert.deepEqual([record.readUInt16BE(0), record.readUInt16BE(2)], [2, 5])
+  assert.equal(record.readUInt32BE(4), createHash('sha256').update(hsmId).digest().readUInt32BE())
+  assert.equal(record.readBigUInt64BE(8), BigInt(handle))
+  assert.equal(record.toString('utf8', 32, 64).replace(/\0+$/, ''), 'alice')
+  const signatures = signers.map(({ username, privateKey }) => ({
+    username,
+    role: 'crypto-user',
+    signature: sign('sha256', record, privateKey),
+  }))
+  const approved = await alice.call('quorum-approve', { approvalData: record, signatures })
+  assert.deepEqual(approved, { approvals: 2, spendable: true })
+  const { signature } = await alice.call('sign', request)
+  assert.ok(Buffer.isBuffer(signature))
+  await assert.rejects(alice.call('sign', request), /QuorumRequired/)
+
+  const [, signer] = signers
+  assert.ok(signer)
+  const who = { username: 'bob', role: 'crypto-user' }
+  const signedToken = async (): Promise<Buffer> => {
+    const { token } = await bob.call('mfa-token-generate', who)
+    assert.ok(Buffer.isBuffer(token))
+    const digestInfo = Buffer.concat([Buffer.from('3031300d060960864801650304020105000420', 'hex'), token])
+    return privateEncrypt(signer.privateKey, digestInfo)
+  }
+  const registration = { publicKey: signer.spki, signature: await signedToken() }
+  await bob.call('user-change-mfa', { ...who, registration })
+  await bob.call('logout', {})
+  const login = { ...who, password: 'bob-secret-1' }
+  await assert.rejects(bob.call('login', login), /MfaRequired/)
+  await bob.call('login', { ...login, mfaSignature: await signedToken() })
+  for (const client of [admin, alice, bob]) client.end()
+})
+
+/** What the page shows in hexadecimal in one of its sections. */
+function examplesIn(section: string): Buffer[] {
+  const page = readFileSync(PAGE, 'utf8')
+  const from = page.indexOf(`## ${section}\n`)
+  const text = page.slice(from, page.indexOf('\n## ', from))
+  return [...text.matchAll(/```\n((?:[0-9a-f]{2}[ \n])+)```/g)].map(([, hex = '']) =>
+    Buffer.from(hex.replaceAll(/\s/g, ''), 'hex'),
+  )
+}
+
+test('the record that the page shows has the layout that it tells, and the token is its digest', () => {
+  const [record, token] = examplesIn('What users sign')
+  assert.ok(record && token)
+  assert.equal(record.length, 80)
+  assert.deepEqual([record.readUInt16BE(0), record.readUInt16BE(2), record.readBigUInt64BE(8)], [1, 3, 0n])
+  assert.equal(record.toString('utf8', 32, 64).replace(/\0+$/, ''), 'alice')
+  assert.deepEqual([record.readBigUInt64BE(64), record.readBigUInt64BE(72)], [1_700_000_000n, 0n])
+  assert.deepEqual(token, createHash('sha256').update(record).digest())
+})
+
 test('the frames that the page shows are those that an HSM reads and writes', () => {
-  const examples = [...readFileSync(PAGE, 'utf8').matchAll(/```\n((?:[0-9a-f]{2}[ \n])+)```/g)]
-  const messages = examples.map(([, hex = '']) => {
-    const bytes = Buffer.from(hex.replaceAll(/\s/g, ''), 'hex')
+  const messages = examplesIn('Frames').map((bytes) => {
     assert.equal(bytes.readUInt32BE(), bytes.length - 4)
     return unpack(bytes.subarray(4))
   })

@@ -6,10 +6,13 @@ import type { OperationTable } from '../protocol/envelope.ts'
 import { HSM_ERROR_CODES } from '../protocol/errors.ts'
 import { encodeFrame, MAX_FRAME_BYTES } from '../protocol/frame.ts'
 import { managementOperations } from '../protocol/management-operations.ts'
+import { approvingService } from '../quorum/approved-operations.ts'
 import { DEFAULT_LIMITS } from '../server/port-server.ts'
+import { approvals } from './approvals.ts'
 import { operationComments, shapeComments, type Comments } from './comments.ts'
 import { ERROR_MEANINGS } from './errors.ts'
-import { NAMED_SHAPES, namedShapeText, number, shapeText } from './shapes.ts'
+import { limits } from './limits.ts'
+import { hexOf, NAMED_SHAPES, namedShapeText, number, shapeText } from './shapes.ts'
 
 type ClientOperation = keyof typeof clientOperations
 
@@ -25,12 +28,14 @@ export function protocolPage(): string {
     'What an HSM refuses, it refuses with a code for programs and a text for people. Nothing was changed then.\n',
     ...HSM_ERROR_CODES.map((code) => `- \`${code}\`: ${ERROR_MEANINGS[code]}`),
     '',
+    approvals(),
+    limits(),
     NOTATION,
     '## Shapes\n',
     ...Object.keys(NAMED_SHAPES).map((name) => shape(name, shapeComments())),
     '## Operations of the client port\n',
     ...(Object.keys(clientOperations) as ClientOperation[]).map((name) =>
-      operation(name, clientOperations, comments.client, [who(name), audited(name)]),
+      operation(name, clientOperations, comments.client, [who(name), audited(name), ...approved(name)]),
     ),
     '## Events of the client port\n',
     ...Object.entries(clientEvents).map(([name, data]) => `### ${name}\n\n\`data\`:\n\n${code(shapeText(data))}`),
@@ -144,11 +149,9 @@ function audited(name: ClientOperation): string {
   return CLIENT_EVENTS[name] === 'not recorded' ? 'Not in the audit log.' : 'In the audit log.'
 }
 
-const code = (text: string) => `\`\`\`\n${text}\n\`\`\`\n`
-
-function hexOf(bytes: Buffer): string {
-  const pairs = bytes.toString('hex').match(/../g) ?? []
-  const lines = []
-  for (let i = 0; i < pairs.length; i += 32) lines.push(pairs.slice(i, i + 32).join(' '))
-  return lines.join('\n')
+function approved(name: ClientOperation): string[] {
+  const service = approvingService(name)
+  return service ? [`Approvals: \`${service}\`.`] : []
 }
+
+const code = (text: string) => `\`\`\`\n${text}\n\`\`\`\n`

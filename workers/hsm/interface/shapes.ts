@@ -10,7 +10,7 @@ import {
   keyInfo,
 } from '../protocol/attributes.ts'
 import { trustAnchor } from '../protocol/client/mtls.ts'
-import { signedMembership } from '../protocol/management-operations.ts'
+import { membershipDocument, signedMembership } from '../protocol/management-operations.ts'
 import {
   cipherStreamMechanism,
   decryptMechanism,
@@ -44,6 +44,7 @@ export const NAMED_SHAPES: Readonly<Record<string, z.ZodType>> = {
   Approval: approval,
   QuorumTokenInfo: quorumTokenInfo,
   TrustAnchor: trustAnchor,
+  MembershipDocument: membershipDocument,
   SignedMembership: signedMembership,
 }
 
@@ -158,3 +159,11 @@ function bounds(least: number | undefined, most: number | undefined, unit: strin
 }
 
 export const number = (value: number) => value.toLocaleString('en-US')
+
+/** Pairs of digits, 32 bytes a line. */
+export function hexOf(bytes: Buffer): string {
+  const pairs = bytes.toString('hex').match(/../g) ?? []
+  const lines = []
+  for (let i = 0; i < pairs.length; i += 32) lines.push(pairs.slice(i, i + 32).join(' '))
+  return lines.join('\n')
+}

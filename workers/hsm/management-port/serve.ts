@@ -17,6 +17,9 @@ import { membershipHandlers } from './membership.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { zeroiseHandlers } from './zeroise.ts'
 
+/** Open at once; one more is closed. */
+export const MANAGEMENT_CONNECTIONS = 64
+
 /** The part of the control plane at the other end of a connection. */
 export interface ControlCaller {
   readonly name: string
@@ -51,7 +54,7 @@ export async function serveManagement(hsm: ManagedHsm): Promise<PortServer<Contr
       hsm,
       hsm.audit,
     ),
-    limits: { maxConnections: 64 },
+    limits: { maxConnections: MANAGEMENT_CONNECTIONS },
     log,
     onConnect(socket) {
       const name = controlOf(peerIssuedBy(controlCa, socket))

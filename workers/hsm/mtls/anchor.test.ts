@@ -29,6 +29,7 @@ const p256 = ec('P-256')
 const keys: readonly (readonly [string, () => KeyObject, boolean])[] = [
   ['RSA 2048', () => rsa(2048), true],
   ['RSA 3072', () => rsa(3072), true],
+  ['RSA 4096', () => rsa(4096), true],
   ['RSA 2304', () => rsa(2304), false],
   ['RSA 1024', () => rsa(1024), false],
   ['P-256', () => p256, true],
@@ -77,6 +78,27 @@ test('a certificate counts when the first authority of the anchor issued it, not
   assert.equal(leadsTo(anchor, new X509Certificate(customerCa('clients').signRequest(request))), false)
   const expired = ca.signRequest(request, { notAfter: new Date(Date.now() - 60 * 60_000) })
   assert.equal(leadsTo(readAnchor(ca.certificate), new X509Certificate(expired)), false)
+})
+
+test('an anchor that not every HSM holds yet is partial, and full when all do', async () => {
+  const peers = new ToldPeers(3)
+  peers.holding = 2
+  const mtls = new Mtls({ store: new MemoryStore('hsm-0'), replication: peers, hsmType: () => 'hsm2m.medium' })
+  assert.equal((await mtls.register(customerCa('clients').certificate)).coverage, 'partial')
+  assert.deepEqual(
+    mtls.list().map(({ reference, coverage }) => [reference, coverage]),
+    [[1, 'partial']],
+  )
+  peers.holding = 3
+  assert.equal(mtls.list()[0]?.coverage, 'full')
+})
+
+test('an anchor that one HSM of several holds is refused and undone', async () => {
+  const peers = new ToldPeers(3)
+  peers.holding = 1
+  const mtls = new Mtls({ store: new MemoryStore('hsm-0'), replication: peers, hsmType: () => 'hsm2m.medium' })
+  await assert.rejects(mtls.register(customerCa('clients').certificate), { code: 'NotEnoughCopies' })
+  assert.deepEqual(mtls.list(), [])
 })
 
 test('a cluster of hsm1.medium has no mTLS, and is told why', async () => {

@@ -1,10 +1,13 @@
 /** mTLS of clients with real HSM processes over real TLS. */
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
 import { after, before, test } from 'node:test'
+import { connect } from 'node:tls'
 import { makeRequest } from '../identity/certificate.ts'
 import { clientOperations, type ClientOperations } from '../protocol/client-operations.ts'
 import { openConnection, type Connection } from '../protocol/connection.ts'
+import { encodeFrame } from '../protocol/frame.ts'
 import { customerCa, type CustomerCa, type TlsCredentials } from '../testing/pki.ts'
 import { startCluster, startHsmProcess, type HsmProcess, type TestCluster } from '../testing/process.ts'
 
@@ -163,6 +166,36 @@ test('a client below an authority that it brings itself counts as one of the roo
   const connection = await connected(cluster.first, { key, cert: cert + authority })
   assert.ok((await connection.call('hsm-info', {}))['vendor'])
   await assert.rejects(connected(cluster.first, { key, cert }), { name: 'ConnectionLost' })
+})
+
+/** One TLS connection that says hello: whether its session was resumed, whether it was answered, and its session. */
+async function hello(hsm: HsmProcess, credentials: TlsCredentials, session?: Buffer) {
+  const { address: host, ports } = hsm.config
+  const ca = cluster.customer.certificate
+  const options = { host, port: ports.client, ca, checkServerIdentity: () => undefined, ...credentials }
+  const socket = connect({ ...options, ...(session && { session }) })
+  let last: Buffer | undefined
+  socket.on('session', (given: Buffer) => (last = given))
+  const ended = once(socket, 'close').then(() => false)
+  socket.on('error', () => undefined)
+  await once(socket, 'secureConnect')
+  const resumed = socket.isSessionReused()
+  socket.write(encodeFrame({ id: 1, op: 'hello', params: { client: 'test', protocol: 1 } }))
+  const answered = await Promise.race([once(socket, 'data').then(() => true), ended])
+  socket.destroy()
+  return { answered, resumed, session: last }
+}
+
+test('a resumed session counts as without a certificate, even with the one of its first handshake at hand', async () => {
+  const credentials = certified()
+  const { answered, resumed, session } = await hello(second, credentials)
+  assert.deepEqual([answered, resumed], [true, false])
+  assert.ok(session, 'the HSM gives out sessions that can be resumed')
+  assert.deepEqual(await hello(second, credentials, session).then((again) => [again.answered, again.resumed]), [
+    false,
+    true,
+  ])
+  assert.ok((await hello(second, credentials)).answered)
 })
 
 test('enforced, it outlives a restart, and the last anchor stays', async () => {

@@ -40,6 +40,10 @@ const APPROVED_OPERATIONS: { readonly [Op in keyof ClientOperations]?: ApprovalR
 
 export type Needs = (params: unknown, caller: Caller) => readonly Need[]
 
+/** The service whose approvals the operation may need; undefined for one that never needs any. */
+export const approvingService = (op: keyof ClientOperations): AdminService | KeyService | undefined =>
+  APPROVED_OPERATIONS[op]?.service
+
 /** What each request of the operation needs approvals of; undefined for an operation that never needs one. */
 export function needsOf(op: keyof ClientOperations): Needs | undefined {
   // Parameters were parsed by the schema of this very operation before they come here.

@@ -4,9 +4,9 @@ import { z } from 'zod'
 import { HsmError } from '../protocol/errors.ts'
 import { tokenSignKey } from '../protocol/values.ts'
 
-const MODULUS_BITS = 2048
+export const MODULUS_BITS = 2048
 /** FIPS 186-5 §5.1 wants an odd one above 2^16; a longer one than this only makes checks slow. */
-const EXPONENTS = { min: 65_537n, max: 2n ** 32n } as const
+export const EXPONENTS = { min: 65_537n, max: 2n ** 32n } as const
 
 /** One key a user, for either purpose or both. */
 export const tokenSign = z.object({

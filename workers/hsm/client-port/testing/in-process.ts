@@ -7,6 +7,8 @@ import { Duplex } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { pino } from 'pino'
 import type { HsmType } from '../../../../provider-schema/limits.ts'
+import type { AuditLog } from '../../audit/audit-log.ts'
+import { clientAudit } from '../../audit/audited.ts'
 import { settled } from '../../later.ts'
 import { Mtls } from '../../mtls/mtls.ts'
 import type { KeySeparation } from '../../policy/key-separation.ts'
@@ -24,6 +26,7 @@ import { hashPassword } from '../../vault/passwords.ts'
 import { ToldPeers } from '../../vault/testing/told-peers.ts'
 import { encodeUser, userPath } from '../../vault/user-record.ts'
 import { Users } from '../../vault/users.ts'
+import type { ClientHsm } from '../client-hsm.ts'
 import { SeenClients } from '../seen-clients.ts'
 import { clientHandlers } from '../serve.ts'
 import { endLogin, newSession, type ClientConnection } from '../session.ts'
@@ -50,6 +53,8 @@ export interface InProcessOptions {
   readonly hsmType?: HsmType
   readonly mode?: 'FIPS' | 'NON_FIPS'
   readonly keySeparation?: KeySeparation
+  /** Where operations are recorded; nowhere when left out. */
+  readonly audit?: AuditLog
 }
 
 const ROLES: Readonly<Record<string, Role>> = { admin: 'admin', alice: 'crypto-user', bob: 'crypto-user' }
@@ -60,6 +65,7 @@ export async function startInProcess({
   hsmType = 'hsm2m.medium',
   mode = 'FIPS',
   keySeparation = 'trusted',
+  audit,
 }: InProcessOptions = {}): Promise<InProcessHsm> {
   const peers = new ToldPeers(size)
   await writeUsers(store)
@@ -89,31 +95,23 @@ export async function startInProcess({
     clock: systemQuorumClock,
   })
   const ports = { client: 2223, peer: 2224, management: 2225 }
-  const dispatch = dispatcher(
-    {
-      name: 'client',
-      operations: clientOperations,
-      log,
-      handlers: clientHandlers(
-        {
-          config: { hsmId: 'hsm-0', address: '127.0.0.1', ports },
-          version: 'test',
-          log,
-          users,
-          keys,
-          quorum,
-          mtls: new Mtls(vaulted),
-          replication: peers,
-          seenClients: new SeenClients(store.local, log),
-          cluster: () => ({ clusterId: 'cluster-testtesttes', hsmType, mode }),
-          phase: () => 'active',
-          load: () => 1,
-        },
-        (_connection, work) => work(),
-      ),
-    },
-    () => false,
-  )
+  const hsm: ClientHsm = {
+    config: { hsmId: 'hsm-0', address: '127.0.0.1', ports },
+    version: 'test',
+    log,
+    users,
+    keys,
+    quorum,
+    mtls: new Mtls(vaulted),
+    replication: peers,
+    seenClients: new SeenClients(store.local, log),
+    cluster: () => ({ clusterId: 'cluster-testtesttes', hsmType, mode }),
+    phase: () => 'active',
+    load: () => 1,
+  }
+  const plain = clientHandlers(hsm, (_connection, work) => work())
+  const handlers = audit ? clientAudit(hsm, audit).recorded(plain) : plain
+  const dispatch = dispatcher({ name: 'client', operations: clientOperations, log, handlers }, () => false)
   return {
     store,
     peers,
