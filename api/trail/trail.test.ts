@@ -257,6 +257,8 @@ describe('the recorder', () => {
     await eventually(async () => ((await written()).includes('wait-3003') ? true : undefined))
     slow.record({ ...call(3_004), error })
     await eventually(async () => ((await written()).includes('wait-3004') ? true : undefined))
+    // What is in the database may not yet be known here to be: the answer of Postgres is on its way.
+    await eventually(() => Promise.resolve(slow.waiting === 0 ? true : undefined))
     slow.record(call(3_005))
     assert.deepEqual([slow.waiting, (await written()).includes('wait-3000')], [1, true])
     await slow.stop()
