@@ -5,18 +5,18 @@
 import { cpus } from 'node:os'
 import { startCluster, startHsmProcess } from '../workers/hsm/testing/process.ts'
 import { join } from './support/grow.ts'
-import { benchUser, onCore, rateOf } from './support/hsm-load.ts'
+import { asHsmOn, benchUser, rateOf } from './support/hsm-load.ts'
 import { median, report } from './support/report.ts'
 
 const ROUNDS = 5
 const SECONDS = 2
 
 const cores = cpus().length
-const cluster = await startCluster({ prefix: onCore(0) })
+const cluster = await startCluster({ prefix: asHsmOn(0) })
 const hsms = [cluster.first]
 try {
   for (let core = 1; core < cores; core += 1) {
-    const next = await startHsmProcess({ pki: cluster.pki, prefix: onCore(core) })
+    const next = await startHsmProcess({ pki: cluster.pki, prefix: asHsmOn(core) })
     hsms.push(next)
     await join(cluster, hsms.slice(0, core), next)
   }

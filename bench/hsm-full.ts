@@ -8,7 +8,7 @@ import type { Connection } from '../workers/hsm/protocol/connection.ts'
 import { BACKUP_CHUNK_BYTES } from '../workers/hsm/protocol/management-operations.ts'
 import { startCluster, startHsmProcess, type HsmProcess } from '../workers/hsm/testing/process.ts'
 import { join, managing } from './support/grow.ts'
-import { benchUser, latenciesOf, leaveHsmCore, onHsmCore, PASSWORD, rateOf, whereItRuns } from './support/hsm-load.ts'
+import { asHsm, benchUser, latenciesOf, leaveHsmCore, PASSWORD, rateOf, whereItRuns } from './support/hsm-load.ts'
 import { median, report, type Row } from './support/report.ts'
 
 const FEW = 100
@@ -19,7 +19,7 @@ const FILL_TIMEOUT_MS = 120_000
 const BACKUP = 'backup-aaaaaaaaaaa'
 
 leaveHsmCore()
-const cluster = await startCluster({ prefix: onHsmCore })
+const cluster = await startCluster({ prefix: asHsm })
 const started = [cluster.first]
 const members = [cluster.first]
 try {

@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { startCluster } from '../workers/hsm/testing/process.ts'
 import {
+  asHsm,
   benchUser,
   latenciesOf,
   leaveHsmCore,
@@ -23,7 +24,7 @@ const SECONDS = 1
 const SIZES = [1024, 16_224] as const
 
 leaveHsmCore()
-const cluster = await startCluster({ prefix: onHsmCore, mode: 'FIPS' })
+const cluster = await startCluster({ prefix: asHsm, mode: 'FIPS' })
 try {
   const client = await benchUser(cluster)
   const one = { requireTwoCopies: false }

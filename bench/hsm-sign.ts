@@ -8,10 +8,10 @@
 import { execFileSync } from 'node:child_process'
 import { startCluster } from '../workers/hsm/testing/process.ts'
 import {
+  asHsm,
   benchUser,
   CONNECTIONS,
   leaveHsmCore,
-  onHsmCore,
   opensslSpeed,
   PIPELINED,
   rateOf,
@@ -24,7 +24,7 @@ const ROUNDS = 11
 const SECONDS = 2
 
 leaveHsmCore()
-const cluster = await startCluster({ prefix: onHsmCore })
+const cluster = await startCluster({ prefix: asHsm })
 try {
   const client = await benchUser(cluster)
   const common = { publicAttributes: {}, privateAttributes: { sign: true }, requireTwoCopies: false }

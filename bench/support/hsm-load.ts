@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { connect, type TLSSocket } from 'node:tls'
 import { promisify } from 'node:util'
+import { HSM_HEAP_FLAG } from '../../infra/hosts/hsm-process.ts'
 import type { ClientOperations } from '../../workers/hsm/protocol/client-operations.ts'
 import type { Connection } from '../../workers/hsm/protocol/connection.ts'
 import { encodeFrame } from '../../workers/hsm/protocol/frame.ts'
@@ -21,9 +22,12 @@ const CORE = 0
 
 const pinned = cpus().length > 1 && hasTaskset()
 /** Command that puts a program on a core. */
-export const onCore = (core: number): readonly string[] => (pinned ? ['taskset', '-c', String(core)] : [])
+const onCore = (core: number): readonly string[] => (pinned ? ['taskset', '-c', String(core)] : [])
 /** The same for the HSM's core. */
 export const onHsmCore = onCore(CORE)
+/** For an HSM: with the heap that a host gives it. */
+export const asHsmOn = (core: number): readonly string[] => [...onCore(core), 'env', `NODE_OPTIONS=${HSM_HEAP_FLAG}`]
+export const asHsm = asHsmOn(CORE)
 
 /** Keeps this process off the HSM's core. */
 export function leaveHsmCore(): void {
