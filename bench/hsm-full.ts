@@ -1,12 +1,12 @@
 /**
- * A full HSM, 16,666 keys, against the same HSM with 100: what a request takes, find, login; and how long a full one takes
- * to back up, to restore, to be joined by a second and a third.
+ * A full HSM, 16,666 keys, against the same HSM with 100: what a request takes, find, login. And against one without any:
+ * how long it takes to back up, to restore, to be joined by a second and a third.
  */
 import { CAPACITY } from '../workers/hsm/policy/hsm-types.ts'
 import type { ClientOperations } from '../workers/hsm/protocol/client-operations.ts'
 import type { Connection } from '../workers/hsm/protocol/connection.ts'
 import { BACKUP_CHUNK_BYTES } from '../workers/hsm/protocol/management-operations.ts'
-import { startCluster, startHsmProcess, type HsmProcess } from '../workers/hsm/testing/process.ts'
+import { startCluster, startHsmProcess, type HsmProcess, type TestCluster } from '../workers/hsm/testing/process.ts'
 import { join, managing } from './support/grow.ts'
 import { asHsm, benchUser, latenciesOf, leaveHsmCore, PASSWORD, rateOf, whereItRuns } from './support/hsm-load.ts'
 import { median, report, type Row } from './support/report.ts'
@@ -21,10 +21,14 @@ const BACKUP = 'backup-aaaaaaaaaaa'
 leaveHsmCore()
 const cluster = await startCluster({ prefix: asHsm })
 const started = [cluster.first]
-const members = [cluster.first]
 try {
   const client = await benchUser(cluster)
   const rows: Row[] = []
+  const empty = await startCluster({ prefix: asHsm })
+  started.push(empty.first)
+  await (await benchUser(empty)).close()
+  const withoutKeys = await moved(empty)
+
   await fill(client, FEW)
   const few = await figures(client)
   const fillingMs = await timed(() => fill(client, FULL))
@@ -44,16 +48,13 @@ try {
   compare('login and logout', (each) => each.login, 'ms', bar)
   compare('find, first page of 1,000 of all', (each) => each.findPage, 'ms')
 
-  const { backupMs, bytes, announced } = await backUp(cluster.first)
-  rows.push({
-    what: `back up ${FULL} keys (${Math.round(bytes.length / 1024 / 1024)} MiB)`,
-    ours: backupMs,
-    unit: 'ms',
-  })
-  rows.push({ what: `restore ${FULL} keys into a blank HSM`, ours: await restore(bytes, announced), unit: 'ms' })
-  for (const ordinal of ['second', 'third']) {
-    rows.push({ what: `the ${ordinal} HSM joins ${FULL} keys`, ours: await joined(), unit: 'ms' })
-  }
+  const whole = await moved(cluster)
+  const move = (what: string, of: (each: Moved) => number) =>
+    rows.push({ what, ours: of(whole), unit: 'ms', peer: { name: 'without keys', value: of(withoutKeys) } })
+  move(`back up ${FULL} keys (${Math.round(whole.bytes / 1024 / 1024)} MiB)`, (each) => each.backup)
+  move(`restore ${FULL} keys into a blank HSM`, (each) => each.restore)
+  move(`a second HSM joins ${FULL} keys`, (each) => each.secondJoin)
+  move(`a third HSM joins ${FULL} keys`, (each) => each.thirdJoin)
   await client.close()
   console.log(whereItRuns)
   report(`A full HSM: ${FULL} keys`, rows)
@@ -66,6 +67,30 @@ interface Figures {
   readonly findOne: number
   readonly findPage: number
   readonly login: number
+}
+
+/** Milliseconds that a whole content takes on its way elsewhere. */
+interface Moved {
+  readonly bytes: number
+  readonly backup: number
+  readonly restore: number
+  readonly secondJoin: number
+  readonly thirdJoin: number
+}
+
+async function moved(from: TestCluster): Promise<Moved> {
+  const { backupMs, bytes, announced } = await backUp(from.first)
+  const restoreMs = await restore(from, bytes, announced)
+  const members = [from.first]
+  const joins: number[] = []
+  for (let ordinal = 2; ordinal <= 3; ordinal += 1) {
+    const next = await startHsmProcess({ pki: from.pki })
+    started.push(next)
+    joins.push(await join(from, members, next))
+    members.push(next)
+  }
+  const [secondJoin = Number.NaN, thirdJoin = Number.NaN] = joins
+  return { bytes: bytes.length, backup: backupMs, restore: restoreMs, secondJoin, thirdJoin }
 }
 
 /** Makes AES keys until there are so many; each has a label of its own. */
@@ -121,11 +146,11 @@ function backUp(hsm: HsmProcess) {
   })
 }
 
-async function restore(bytes: Buffer, announced: { size: number; digest: string }): Promise<number> {
-  const hsm = await startHsmProcess({ pki: cluster.pki })
+async function restore(from: TestCluster, bytes: Buffer, announced: { size: number; digest: string }): Promise<number> {
+  const hsm = await startHsmProcess({ pki: from.pki })
   started.push(hsm)
   const clusterId = 'cluster-restoredone'
-  const membership = cluster.pki.signMembership({ clusterId, epoch: 1, members: [hsm.member] })
+  const membership = from.pki.signMembership({ clusterId, epoch: 1, members: [hsm.member] })
   return managing(hsm, (management) =>
     timed(async () => {
       await management.call('restore-begin', { backupId: BACKUP, ...announced })
@@ -137,14 +162,6 @@ async function restore(bytes: Buffer, announced: { size: number; digest: string 
       await management.call('restore-commit', committed, { timeoutMs: FILL_TIMEOUT_MS })
     }),
   )
-}
-
-async function joined(): Promise<number> {
-  const next = await startHsmProcess({ pki: cluster.pki })
-  started.push(next)
-  const took = await join(cluster, members, next)
-  members.push(next)
-  return took
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
