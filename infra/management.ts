@@ -3,10 +3,11 @@ import { sign } from 'node:crypto'
 import { openConnection } from '../workers/hsm/protocol/connection.ts'
 import { managementOperations } from '../workers/hsm/protocol/management-operations.ts'
 import { HSM_PORTS } from '../provider-schema/limits.ts'
+import { hsmUri } from '../provider-schema/party-names.ts'
 import type { HsmPort } from '../workers/jobs/ports.ts'
 import type { ControlIdentity } from './pki/control.ts'
 import type { Fleet } from './pki/fleet.ts'
-import { hsmUri, peerUri } from './pki/names.ts'
+import { peerUri } from './pki/names.ts'
 
 const CONNECT_TIMEOUT_MS = 3_000
 

@@ -13,7 +13,7 @@ import { signed } from '../api/testing/signer.ts'
 import { createClient, type Client } from '../clients/sdk/client.ts'
 import { PLACES } from '../infra/places.ts'
 import { isAlive } from '../infra/processes/identity.ts'
-import { HSM_FILES } from '../workers/hsm/config.ts'
+import { HSM_FILES } from '../provider-schema/hsm-directory.ts'
 import {
   addHsm,
   createCluster,

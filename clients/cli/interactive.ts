@@ -7,6 +7,8 @@ import { run, type World } from './run.ts'
 import type { Terminal } from './terminal.ts'
 import { splitWords } from './words.ts'
 
+const HINTS = '\nA login lasts until "logout" or "quit".'
+
 /**
  * Until `quit` or the end of the input. Gives 1 when the input was piped and a command of it failed, so that scripts
  * notice; somebody who sits there has seen it.
@@ -35,7 +37,7 @@ export async function interactive(world: World, terminal: Terminal): Promise<0 |
       continue
     }
     if (words.length === 0) continue
-    const code = await run(words, { ...world, name: 'aws-cloudhsm', environment: {}, extra: [quit] })
+    const code = await run(words, { ...world, name: 'aws-cloudhsm', hints: HINTS, environment: {}, extra: [quit] })
     state.failed ||= code !== 0
   }
   return state.failed && !terminal.typed ? 1 : 0

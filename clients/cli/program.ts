@@ -8,6 +8,17 @@ import { createLog, type Log } from './log.ts'
 import { run, type World } from './run.ts'
 import { Terminal } from './terminal.ts'
 
+const ABOUT =
+  "Manages the users and keys in the HSMs of a cluster. Commands and answers are those of AWS's CloudHSM CLI."
+const HINTS = `
+Which HSMs to talk to is written down once, with configure-cli. Most commands need a user: set CLOUDHSM_ROLE (admin or
+crypto-user) and CLOUDHSM_PIN (user:password), or use interactive mode and its command login. Answers are JSON.
+
+Examples:
+  cloudhsm-cli cluster activate
+  CLOUDHSM_ROLE=admin CLOUDHSM_PIN=admin:… cloudhsm-cli user create --username alice --role crypto-user
+  cloudhsm-cli interactive`
+
 /** Runs it on this process's streams; gives the exit code. Nothing of it is left running. */
 export async function cloudhsmCli(words: readonly string[], environment: NodeJS.ProcessEnv): Promise<0 | 1> {
   const home = clientHome(environment)
@@ -19,6 +30,8 @@ export async function cloudhsmCli(words: readonly string[], environment: NodeJS.
   let exitCode: 0 | 1 = 0
   const world: World = {
     name: 'cloudhsm-cli',
+    about: ABOUT,
+    hints: HINTS,
     connections,
     log,
     environment,

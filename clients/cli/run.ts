@@ -12,6 +12,8 @@ import { buildTree, HelpShown, type TreeOptions } from './tree.ts'
 export interface World {
   /** Of the program, in help texts. */
   readonly name: string
+  readonly about?: string
+  readonly hints?: string
   readonly connections: Connections
   readonly log: Log
   /** Where credentials may come from; none in interactive mode, where one logs in. */
@@ -31,6 +33,8 @@ export async function run(words: readonly string[], world: World): Promise<0 | 1
   let failed: 0 | 1 = 0
   const tree = buildTree({
     name: world.name,
+    about: world.about ?? '',
+    hints: world.hints ?? '',
     print,
     commands: [...(world.extra ?? []), ...COMMANDS],
     chosen: async (command, flags) => {

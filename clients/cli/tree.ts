@@ -7,6 +7,9 @@ import { GROUPS } from './commands/table.ts'
 export interface TreeOptions {
   /** The word before every command in help texts. */
   readonly name: string
+  /** What the program is for, at the head of its help; and what else is to know, at the end. */
+  readonly about?: string
+  readonly hints?: string
   readonly commands: readonly Command[]
   /** What is to be done with the one that the words call. */
   readonly chosen: (command: Command, flags: Readonly<Record<string, unknown>>) => Promise<void>
@@ -20,8 +23,8 @@ export class HelpShown extends Error {}
 /**
  * Parsing throws CliError for a mistake, with the usage of the command that was meant, and HelpShown after help.
  */
-export function buildTree({ name, commands, chosen, print }: TreeOptions): Node {
-  const root = prepare(new Node(name), print).helpCommand('help [command]', 'show help for a command')
+export function buildTree({ name, about = '', hints = '', commands, chosen, print }: TreeOptions): Node {
+  const root = prepare(new Node(name), print).description(about).addHelpText('after', hints)
   const nodes = new Map<string, Node>([['', root]])
   const nodeAt = (path: readonly string[]): Node => {
     const key = path.join(' ')
@@ -51,14 +54,19 @@ function prepare(node: Node, print: (text: string) => void): Node {
   return node
     .exitOverride((error) => complain(node, error))
     .configureOutput({ writeOut: print, writeErr: () => undefined, outputError: () => undefined })
+    .helpCommand('help [command]', 'Show help for a command')
+    .helpOption('-h, --help', 'show this help')
     .showSuggestionAfterError(true)
 }
 
 function complain(node: Node, error: CommanderError): never {
   if (error.exitCode === 0) throw new HelpShown()
+  const words = node.commands.map((each) => each.name()).join(', ')
   if (error.code === 'commander.help') {
-    const words = node.commands.map((each) => each.name()).join(', ')
     throw new CliError(`A command is missing after "${pathOf(node)}". There are: ${words}`)
+  }
+  if (error.code === 'commander.unknownCommand') {
+    throw new CliError(`${error.message.replace(/^error: /, '')}\nAfter "${pathOf(node)}" there are: ${words}`)
   }
   const usage = `Usage: ${pathOf(node)} ${node.usage()}`
   // What stands at the wrong place may be a password: it is not repeated.

@@ -4,7 +4,8 @@
  */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { auditFileName, auditFilesIn } from '../../workers/hsm/audit/files.ts'
+import { auditFilesIn } from '../../audit-log/files.ts'
+import { auditFileName } from '../../provider-schema/audit-file.ts'
 
 const GROUPS = ['aws', 'cloudhsm'] as const
 

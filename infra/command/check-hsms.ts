@@ -2,7 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { HSM_FILES } from '../../workers/hsm/config.ts'
+import { HSM_FILES } from '../../provider-schema/hsm-directory.ts'
 import { findProcess } from '../hosts/hsm-process.ts'
 import { regionNames, regionPlaces } from '../region/places.ts'
 import type { Finding } from './checks.ts'

@@ -2,7 +2,7 @@
 import { open, readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { HSM_FILES } from '../../workers/hsm/config.ts'
+import { HSM_FILES } from '../../provider-schema/hsm-directory.ts'
 import { dataDirectory } from '../configuration/load.ts'
 import { spoken } from '../log/log.ts'
 import { PLACES } from '../places.ts'

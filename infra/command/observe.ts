@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { HSM_FILES, hsmConfig } from '../../workers/hsm/config.ts'
+import { HSM_FILES, hsmConfig } from '../../provider-schema/hsm-directory.ts'
 import { findProcess } from '../hosts/hsm-process.ts'
 import { isSame, livingLauncher, readInstance } from '../launcher/instance.ts'
 import { PLACES } from '../places.ts'

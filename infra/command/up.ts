@@ -15,13 +15,22 @@ export async function up(flags: UpFlags): Promise<void> {
     await upDetached(configuration)
     return
   }
-  await stayUp(configuration, ({ url, postgresPort }) => {
-    process.stdout.write(welcome(configuration, { url, postgresPort, ms: performance.now() - began }))
+  await stayUp(configuration, {
+    onReady: ({ url, postgresPort }) => {
+      process.stdout.write(welcome(configuration, { url, postgresPort, ms: performance.now() - began }))
+    },
   })
 }
 
-/** Runs until a signal. `onReady` is called once every region can serve. */
-export async function stayUp(configuration: Configuration, onReady: (launcher: Launcher) => void): Promise<void> {
+export interface Onlooker {
+  /** Every region can serve. */
+  readonly onReady: (launcher: Launcher) => void
+  /** It takes long; what is not ready yet, for people. Called again and again. */
+  readonly onWaiting?: (waitingFor: readonly string[]) => void
+}
+
+/** Runs until a signal. */
+export async function stayUp(configuration: Configuration, { onReady, onWaiting }: Onlooker): Promise<void> {
   const signalled = Promise.withResolvers<undefined>()
   let isStopping = false
   const onSignal = () => {
@@ -31,7 +40,12 @@ export async function stayUp(configuration: Configuration, onReady: (launcher: L
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
   const launcher = await startLauncher(configuration)
-  const timer = setInterval(() => void complain(launcher), PATIENCE_MS)
+  const complain = async () => {
+    const waitingFor = await launcher.waitingFor()
+    for (const line of waitingFor) process.stderr.write(`still waiting: ${line}\n`)
+    onWaiting?.(waitingFor)
+  }
+  const timer = setInterval(() => void complain(), PATIENCE_MS)
   try {
     const isReady = await Promise.race([launcher.ready.then(() => true), signalled.promise])
     clearInterval(timer)
@@ -42,8 +56,4 @@ export async function stayUp(configuration: Configuration, onReady: (launcher: L
     launcher.ready.catch(() => undefined)
     await launcher.stop()
   }
-}
-
-async function complain(launcher: Launcher): Promise<void> {
-  for (const line of await launcher.waitingFor()) process.stderr.write(`still waiting: ${line}\n`)
 }

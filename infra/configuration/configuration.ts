@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { HSM_TYPES, LIMITS } from '../../provider-schema/limits.ts'
 import { RECOVERY } from '../../workers/jobs/recovery.ts'
 import { ID_PATTERNS } from '../../provider-schema/ids.ts'
-import { KEY_SEPARATIONS } from '../../workers/hsm/policy/key-separation.ts'
+import { KEY_SEPARATIONS } from '../../provider-schema/key-separation.ts'
 
 /** A region's name as the service model has it. */
 export const REGION_NAME = /^[a-z]{2}(-(gov|isob|iso))?-(east|west|north|south|central){1,2}-[0-9]$/

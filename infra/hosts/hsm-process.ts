@@ -10,7 +10,7 @@ import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
-import { HSM_FILES } from '../../workers/hsm/config.ts'
+import { HSM_FILES } from '../../provider-schema/hsm-directory.ts'
 import { NODE_FLAGS } from '../node/flags.ts'
 import { commandLine, isAlive } from '../processes/identity.ts'
 

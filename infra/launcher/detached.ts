@@ -14,14 +14,20 @@ const configuration = configurationFile.extend({
 process.title = 'strongroom-launcher'
 const message = await new Promise<unknown>((resolve) => process.once('message', resolve))
 try {
-  await stayUp(configuration.parse(message), ({ url, postgresPort }) => tell({ type: 'ready', url, postgresPort }))
+  await stayUp(configuration.parse(message), {
+    onReady: ({ url, postgresPort }) => tell({ type: 'ready', url, postgresPort }),
+    onWaiting: (waitingFor) => tell({ type: 'waiting', waitingFor: [...waitingFor] }),
+  })
 } catch (error) {
   process.exitCode = 1
   if (!(error instanceof Trouble)) throw error
   tell({ type: 'trouble', message: error.message, mend: error.mend })
 }
 
-/** Who started it may be gone. */
+/** Who started it may be gone. After the last word nothing more is to be heard. */
 function tell(what: FromDetached): void {
-  if (process.connected) process.send?.(what, () => process.disconnect?.())
+  if (!process.connected) return
+  process.send?.(what, () => {
+    if (what.type !== 'waiting' && process.connected) process.disconnect?.()
+  })
 }

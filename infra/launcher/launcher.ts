@@ -9,6 +9,7 @@ import type { Logger } from 'pino'
 import { configuredDatabaseUrl, databaseName } from '../configuration/database-url.ts'
 import { zonesOf, type Configuration } from '../configuration/configuration.ts'
 import { openFrontDoor, type FrontDoor } from '../front-door/front-door.ts'
+import { exists } from '../files/exists.ts'
 import { createLog } from '../log/log.ts'
 import { PLACES } from '../places.ts'
 import { publishedAnchors } from '../pki/anchors.ts'
@@ -55,8 +56,9 @@ export async function startLauncher(configuration: Configuration): Promise<Launc
     const log = createLog({ name: 'strongroom', file: join(data, PLACES.logs, 'strongroom.log'), terminal: true })
     return await start(configuration, log, undo, stop)
   } catch (error) {
+    const wasRemoved = await isRemoved(data)
     await stop()
-    throw error
+    throw wasRemoved ? removedTrouble(data, error) : error
   }
 }
 
@@ -111,7 +113,7 @@ async function start(
     url,
     postgresPort: server?.port,
     ready: Promise.race([
-      untilReady(frontDoor, stopped.signal).then(() => levelAccounts(configuration, server, log)),
+      untilReady(frontDoor, data, stopped.signal).then(() => levelAccounts(configuration, server, log)),
       troubled.promise,
     ]),
     waitingFor: async () => {
@@ -227,9 +229,22 @@ function recordOf(data: string, url: string, log: Logger) {
   }
 }
 
-async function untilReady(frontDoor: FrontDoor, signal: AbortSignal): Promise<void> {
-  while (!(await frontDoor.ready()).ready) await sleep(LOOK_MS, undefined, { signal })
+/** Throws when it never will be, since somebody removed the data directory. */
+async function untilReady(frontDoor: FrontDoor, data: string, signal: AbortSignal): Promise<void> {
+  while (!(await frontDoor.ready()).ready) {
+    if (await isRemoved(data)) throw removedTrouble(data)
+    await sleep(LOOK_MS, undefined, { signal })
+  }
 }
+
+/** Parts of it may have been made again: the lock, which is there from the first moment on, is not. */
+const isRemoved = async (data: string) => !(await exists(join(data, PLACES.lock)))
+
+const removedTrouble = (data: string, cause?: unknown) =>
+  new Trouble(`The data directory ${data} was removed while Strongroom started.`, {
+    mend: 'Start it again, and leave the directory alone.',
+    cause,
+  })
 
 async function alreadyRunning(data: string, pid: number): Promise<Trouble> {
   const instance = await readInstance(data)

@@ -26,7 +26,7 @@ if (getCompileCacheDir() !== undefined) {
 }
 
 function ourFiles(): string[] {
-  return globSync('{api,clients,infra,migrations,provider-schema,state,workers}/**/*.ts', {
+  return globSync('{api,audit-log,clients,infra,migrations,provider-schema,state,workers}/**/*.ts', {
     cwd: ROOT,
     exclude: ['**/*.test.ts', '**/testing/**', '**/*.config.ts'],
   })

@@ -2,7 +2,7 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { issueCertificate, nameOf } from './certificate.ts'
 import { loadAuthority, type Fleet } from './fleet.ts'
-import { controlUri } from './names.ts'
+import { controlUri } from '../../provider-schema/party-names.ts'
 
 export interface ControlIdentity {
   readonly key: KeyObject

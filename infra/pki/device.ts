@@ -4,7 +4,7 @@ import type { HsmId } from '../../provider-schema/ids.ts'
 import { issueCertificate, nameOf, type Issuer } from './certificate.ts'
 import { readRequest } from './certificate-request.ts'
 import { loadAuthority, type Fleet } from './fleet.ts'
-import { hsmUri } from './names.ts'
+import { hsmUri } from '../../provider-schema/party-names.ts'
 
 /** PEM, each ending in a newline. */
 export interface IssuedDevice {

@@ -1,8 +1,6 @@
-/** How the parties of a fleet are named in certificates: one URI each, and nothing else is looked at. */
+/** Who is at the other end, by the URI in its certificate; nothing else in it is looked at. */
 import type { TLSSocket } from 'node:tls'
 
-export const hsmUri = (hsmId: string) => `urn:strongroom:hsm:${hsmId}`
-export const controlUri = (name: string) => `urn:strongroom:control:${name}`
 /** What a region calls itself to other regions. */
 export const regionControlName = (region: string) => `region:${region}`
 /** What a command calls itself to an HSM, run by who stands before the machine. */

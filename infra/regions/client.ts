@@ -9,7 +9,8 @@ import type { RegionPort } from '../../workers/jobs/ports.ts'
 import type { AccountPeers } from '../identity/level.ts'
 import type { ControlIdentity } from '../pki/control.ts'
 import type { Fleet } from '../pki/fleet.ts'
-import { controlUri, peerUri, regionControlName } from '../pki/names.ts'
+import { controlUri } from '../../provider-schema/party-names.ts'
+import { peerUri, regionControlName } from '../pki/names.ts'
 import { copyProgress, MAX_ACCOUNTS, MAX_JSON_BYTES, offeredAccounts } from './wire.ts'
 
 export interface RegionClientOptions {

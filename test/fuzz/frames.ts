@@ -1,6 +1,6 @@
 /**
  * What anybody may send to a port of an HSM. For all bytes: the decoder gives messages or throws FrameError, the same
- * however the bytes are cut; a message is a request or is not; parameters are taken or refused. Nothing else, and nothing
+ * however the bytes are cut, and whatever others sent before; a message is a request or is not; parameters are taken or refused. Nothing else, and nothing
  * that takes longer than an honest request.
  */
 import assert from 'node:assert/strict'
@@ -31,6 +31,10 @@ const REQUESTS: readonly { op: string; params: object }[] = [
   },
 ]
 
+/** Every small number: extensions of msgpack give some of them another meaning. */
+const AFTERWARDS = encodeFrame({ id: 64, op: 'hello', params: { numbers: Array.from({ length: 128 }, (_, i) => i) } })
+const READ_AFTERWARDS = decoded([AFTERWARDS])
+
 export const frames: FuzzTarget = {
   name: 'frames',
   seeds: () => {
@@ -42,6 +46,7 @@ export const frames: FuzzTarget = {
     const whole = decoded([input])
     assert.deepEqual(decoded(cut(input)), whole, 'how the bytes are cut makes a difference')
     for (const message of whole.messages) offer(message)
+    assert.deepEqual(decoded([AFTERWARDS]), READ_AFTERWARDS, 'it changes how what others send is read')
     const { user, system } = process.threadCpuUsage(began)
     const ms = (user + system) / 1000
     assert.ok(ms < SLOW_MS, `${input.length} bytes took ${Math.round(ms)} ms`)

@@ -1,26 +1,40 @@
-/** `npm run fuzz -- [--target frames|backups] [--seconds N] [--seed N]`: by hand, for as long as one likes. */
-import { parseArgs } from 'node:util'
+/** `npm run fuzz`: by hand, for as long as one likes. */
 import { backups } from './backups.ts'
 import { frames } from './frames.ts'
-import { fuzz } from './fuzz.ts'
+import { Found, fuzz } from './fuzz.ts'
+import type { FuzzTarget } from './target.ts'
+import { askedFor, HELP, Usage, type Asked, type TargetName } from './words.ts'
 
-const { values } = parseArgs({
-  options: {
-    target: { type: 'string' },
-    seconds: { type: 'string', default: '60' },
-    seed: { type: 'string', default: String(Date.now() % 2 ** 32) },
-  },
-})
-const targets = [frames, await backups()]
-const asked = targets.filter(({ name }) => values.target === undefined || name === values.target)
-if (asked.length === 0)
-  throw new Error(`no target ${values.target ?? ''}: there are ${targets.map(({ name }) => name).join(', ')}`)
-for (const target of asked) {
-  const before = process.cpuUsage()
-  const tried = await fuzz(target, { seconds: Number(values.seconds), seed: Number(values.seed) })
-  const { user, system } = process.cpuUsage(before)
-  console.log(
-    `${target.name}: ${tried} inputs in ${Math.round((user + system) / 1e6)} s of CPU, seed ${values.seed}: nothing found`,
-  )
+const TARGETS: Readonly<Record<TargetName, () => FuzzTarget | Promise<FuzzTarget>>> = { frames: () => frames, backups }
+async function run({ targets, seconds, seed }: Asked): Promise<void> {
+  const stop = new AbortController()
+  process.once('SIGINT', () => stop.abort())
+  for (const name of targets) {
+    if (stop.signal.aborted) return
+    const target = await TARGETS[name]()
+    const before = process.cpuUsage()
+    try {
+      const tried = await fuzz(target, { seconds, seed, signal: stop.signal })
+      const { user, system } = process.cpuUsage(before)
+      const cpu = Math.round((user + system) / 1e6)
+      console.log(`${name}: ${tried} inputs in ${cpu} s of CPU, seed ${seed}: nothing found`)
+    } finally {
+      await target.close?.()
+    }
+  }
 }
-for (const target of targets) await target.close?.()
+
+try {
+  const what = askedFor(process.argv.slice(2))
+  if (what) await run(what)
+  else process.stdout.write(HELP)
+} catch (error) {
+  if (error instanceof Usage) {
+    console.error(`${error.message}\n"npm run fuzz -- --help" tells more.`)
+    process.exitCode = 2
+  } else if (error instanceof Found) {
+    console.error(`${error.message}\n`, error.cause)
+    console.error('\n"npm test -- test/fuzz" tries it again: commit it with what mends it.')
+    process.exitCode = 1
+  } else throw error
+}

@@ -20,7 +20,7 @@ const verifyInput = messageInput.extend({
 export const cryptoVerify: readonly Command[] = SIGN_COMMANDS.map(({ name, title, flags, mechanism }) =>
   command({
     path: `crypto verify ${name}`,
-    summary: `Verify a signature of ${title}`,
+    summary: `Verify a signature made with ${title}`,
     options: [...messageFlags, ...flags, ...signatureFlags],
     input: z.intersection(
       verifyInput,

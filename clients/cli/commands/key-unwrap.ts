@@ -32,7 +32,7 @@ const common = z.object({
 export const keyUnwrap: readonly Command[] = WRAP_COMMANDS.map(({ name, title, flags, unwrapFlags, unwrap }) =>
   command({
     path: `key unwrap ${name}`,
-    summary: `Unwrap a key: ${title}`,
+    summary: `Unwrap a key with ${title}`,
     options: [
       { flags: '--filter <filter...>', description: 'selects the key to unwrap with', required: true },
       {

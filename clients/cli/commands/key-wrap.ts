@@ -16,7 +16,7 @@ const common = z.object({
 export const keyWrap: readonly Command[] = WRAP_COMMANDS.map(({ name, title, flags, wrap }) =>
   command({
     path: `key wrap ${name}`,
-    summary: `Wrap a key: ${title}`,
+    summary: `Wrap a key with ${title}`,
     options: [
       { flags: '--payload-filter <filter...>', description: 'selects the key to wrap', required: true },
       { flags: '--wrapping-filter <filter...>', description: 'selects the key to wrap it with', required: true },

@@ -70,14 +70,14 @@ function isApproved({ path }: Command): boolean {
 
 /** What the words above the commands stand for. */
 export const GROUPS: Readonly<Record<string, string>> = {
-  cluster: 'The cluster: activate it, its HSMs, client certificates',
-  'cluster mtls': 'The certificates that clients show: whose count, and whether one is needed',
-  user: 'The users of the HSMs',
-  'user change-mfa': 'Let logins need a signed token besides the password, or no longer',
-  'user change-quorum': 'The key that a user signs approvals with',
-  'user change-quorum token-sign': 'The key that a user signs approvals with: register it',
-  quorum: 'Approval of an operation by several users',
-  'quorum token-sign': 'Tokens that users sign, and how many must',
+  cluster: 'Activate the cluster, list its HSMs, set which client certificates it trusts',
+  'cluster mtls': 'mTLS: which client certificates are trusted, and whether clients must show one',
+  user: 'Make, list, change and delete users of the HSMs',
+  'user change-mfa': 'Have a user sign a token at each login, besides the password; or no longer',
+  'user change-quorum': 'Set the key that a user signs approvals with',
+  'user change-quorum token-sign': 'Register the key that a user signs approvals with',
+  quorum: 'Have several users approve of an operation (M of N)',
+  'quorum token-sign': 'Tokens that users sign to approve, and how many must',
   key: 'Make, find, change, share, move and delete keys',
   'key generate-symmetric': 'Generate a symmetric key',
   'key generate-asymmetric-pair': 'Generate a key pair',

@@ -72,9 +72,9 @@ export const WRAP_COMMANDS: readonly WrapCommand[] = [
     wrap: gcmInput.transform((input) => ofGcm('aes-gcm', input)),
     unwrap: gcmInput.extend({ iv: hexadecimal }).transform(({ iv, ...input }) => ({ ...ofGcm('aes-gcm', input), iv })),
   },
-  plain('aes-no-pad', 'AES key wrap without padding (RFC 3394)'),
-  plain('aes-pkcs5-pad', 'AES key wrap with PKCS#5 padding'),
-  plain('aes-zero-pad', 'AES key wrap with zero padding (RFC 5649)'),
+  plain('aes-no-pad', 'AES key wrap, no padding (RFC 3394)'),
+  plain('aes-pkcs5-pad', 'AES key wrap, PKCS#5 padding'),
+  plain('aes-zero-pad', 'AES key wrap, zero padding (RFC 5649)'),
   {
     name: 'cloudhsm-aes-gcm',
     title: 'AES-GCM, with the IV in front of the wrapped key',
@@ -83,7 +83,7 @@ export const WRAP_COMMANDS: readonly WrapCommand[] = [
     wrap: cloudhsmGcm,
     unwrap: cloudhsmGcm,
   },
-  hashed('rsa-aes', 'an AES key that is wrapped with RSA-OAEP'),
+  hashed('rsa-aes', 'a new AES key, which RSA-OAEP wraps'),
   hashed('rsa-oaep', 'RSA-OAEP'),
   plain('rsa-pkcs', 'RSAES-PKCS1-v1_5'),
 ]

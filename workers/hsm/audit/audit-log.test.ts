@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { appendFile, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { readLine } from './chain.ts'
+import { readLine } from '../../../audit-log/chain.ts'
 import { eventText } from './event.ts'
 import { auditedHsm, CLUSTER, loginOf } from './testing/audited-hsm.ts'
 

@@ -8,12 +8,13 @@ import { join } from 'node:path'
 import { Packr } from 'msgpackr'
 import type { Logger } from 'pino'
 import { z } from 'zod'
+import { chainLine, signedText, type NewLine } from '../../../audit-log/chain.ts'
+import { auditFilesIn } from '../../../audit-log/files.ts'
+import { AUDIT_BEGINNING, AUDIT_DIRECTORY, AUDIT_FORMAT, type AuditHead } from '../../../provider-schema/audit-file.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { RecordStore } from '../vault/record-store.ts'
-import { BEGINNING, chainLine, FORMAT, signedText, type NewLine } from './chain.ts'
 import { eventText, type AuditEvent } from './event.ts'
-import { AUDIT_DIRECTORY, AuditFiles, auditFilesIn } from './files.ts'
-import type { AuditHead } from './peer-heads.ts'
+import { AuditFiles } from './files.ts'
 import { standingOf, type Mark } from './resume.ts'
 
 export interface AuditLimits {
@@ -66,7 +67,7 @@ export class AuditLog {
   readonly #reboots: number
   #file = 0
   #sequence = 0
-  #hash = BEGINNING
+  #hash = AUDIT_BEGINNING
   #head: AuditHead | undefined
   #damage: string | undefined
   #waiting: Waiting[] = []
@@ -232,7 +233,7 @@ export class AuditLog {
     const head: NewLine = {
       kind: 'file',
       timestamp: Date.now(),
-      format: FORMAT,
+      format: AUDIT_FORMAT,
       hsmId,
       clusterId,
       file,

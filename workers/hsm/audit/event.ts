@@ -1,4 +1,6 @@
 /** One event of the audit log: its fields, and AWS's text for it (data-plane reference §6.5). */
+import { headLines } from '../../../audit-log/peer-head.ts'
+import type { AuditHead } from '../../../provider-schema/audit-file.ts'
 import type { HsmErrorCode } from '../protocol/errors.ts'
 import {
   COMMAND_TYPES,
@@ -9,7 +11,6 @@ import {
   type AuditedRole,
   type Opcode,
 } from './opcodes.ts'
-import { headLines, type AuditHead } from './peer-heads.ts'
 
 /** What the event was done to. Never a secret: handles and names only. */
 export type Details =

@@ -1,27 +1,11 @@
-/** The files of an HSM's audit log on disk: `audit/000001.jsonl`, …, each appended to by whole, synced writes. */
-import { mkdir, open, readdir, rm, type FileHandle } from 'node:fs/promises'
+/** Writes the files of an HSM's audit log: each is appended to by whole, synced writes. */
+import { mkdir, open, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import { auditFileName } from '../../../provider-schema/audit-file.ts'
 import { syncDirectory } from '../identity/files.ts'
 
-/** In an HSM's directory. Holds no secret, and outlives zeroising. */
-export const AUDIT_DIRECTORY = 'audit'
-const NAME = /^(\d{6})\.jsonl$/
 /** Kept on the disk so that what was done can be written down even when the disk has become full. */
 const RESERVE = 'reserve'
-
-export const auditFileName = (file: number) => `${String(file).padStart(6, '0')}.jsonl`
-
-/** Numbers of the audit files of a directory, ascending; none when it does not exist. */
-export async function auditFilesIn(directory: string): Promise<number[]> {
-  const names = await readdir(directory).catch((error: unknown) => {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
-    throw error
-  })
-  return names
-    .flatMap((name) => NAME.exec(name)?.[1] ?? [])
-    .map(Number)
-    .sort((a, b) => a - b)
-}
 
 export class AuditFiles {
   readonly directory: string

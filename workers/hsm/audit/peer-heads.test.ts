@@ -4,10 +4,10 @@ import { test, type TestContext } from 'node:test'
 import { SimulatedClock } from '../replication/testing/simulation.ts'
 import { fleetPki } from '../testing/pki.ts'
 import type { AuditLog } from './audit-log.ts'
-import { compareLogs } from './compare.ts'
+import { compareLogs } from '../../../audit-log/compare.ts'
 import { PeerHeads } from './peer-heads.ts'
 import { auditedHsm, CLUSTER, loginOf } from './testing/audited-hsm.ts'
-import { verifyAudit, type AuditFile } from './verify.ts'
+import { verifyAudit, type AuditFile } from '../../../audit-log/verify.ts'
 
 const pki = fleetPki()
 const EVERY_MS = 11 * 60_000

@@ -2,7 +2,7 @@
  * The newest checkpoints of the other HSMs' audit logs, written into this one's: whoever cuts the end off one log, exactly
  * behind a checkpoint, would have to cut the logs of all HSMs of the cluster.
  */
-import { z } from 'zod'
+import type { AuditHead } from '../../../provider-schema/audit-file.ts'
 import type { Clock } from '../replication/clock.ts'
 import type { AuditEvent } from './event.ts'
 
@@ -10,14 +10,6 @@ import type { AuditEvent } from './event.ts'
 const EVERY_MS = 10 * 60_000
 /** Between looking and writing: the other log's lines are delivered by then, so that no one misses them. */
 const SETTLED_MS = 10_000
-
-export const auditHead = z.object({
-  /** How many events there were. */
-  events: z.number().int().min(0),
-  /** Of the checkpoint behind them, hexadecimal. */
-  hash: z.string().regex(/^[0-9a-f]{64}$/),
-})
-export type AuditHead = z.infer<typeof auditHead>
 
 export interface PeerHeadsOptions {
   readonly clock: Pick<Clock, 'setTimer'>
@@ -60,19 +52,4 @@ export class PeerHeads {
     const details = { kind: 'peer-head', hsmId, ...head } as const
     this.#options.note({ opcode: 'SR_PEER_HEAD', operation: 'replication', session: 0, details })
   }
-}
-
-const LINES = /\nPeer HSM : (\S+)\nPeer Events : (\d+)\nPeer Head : ([0-9a-f]{64})$/
-
-/** The lines of an event's text. */
-export const headLines = ({ hsmId, events, hash }: AuditHead & { readonly hsmId: string }) => [
-  `Peer HSM : ${hsmId}`,
-  `Peer Events : ${events}`,
-  `Peer Head : ${hash}`,
-]
-
-/** What an event's text says of another HSM's log, if it is about one. */
-export function headIn(message: string): (AuditHead & { readonly hsmId: string }) | undefined {
-  const [, hsmId, events, hash] = LINES.exec(message) ?? []
-  return hsmId === undefined || hash === undefined ? undefined : { hsmId, events: Number(events), hash }
 }

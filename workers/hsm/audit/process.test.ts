@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startCluster, startHsmProcess, type HsmProcess, type TestCluster } from '../testing/process.ts'
-import { AUDIT_DIRECTORY, auditFileName, auditFilesIn } from './files.ts'
-import { readLine } from './chain.ts'
-import { verifyAudit } from './verify.ts'
+import { auditFilesIn } from '../../../audit-log/files.ts'
+import { AUDIT_DIRECTORY, auditFileName } from '../../../provider-schema/audit-file.ts'
+import { readLine } from '../../../audit-log/chain.ts'
+import { verifyAudit } from '../../../audit-log/verify.ts'
 
 let cluster: TestCluster
 before(async () => {

@@ -1,8 +1,9 @@
 /** Where an audit log stands when its HSM starts: read from its last file. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { BEGINNING, readLine } from './chain.ts'
-import { auditFileName, auditFilesIn } from './files.ts'
+import { readLine } from '../../../audit-log/chain.ts'
+import { auditFilesIn } from '../../../audit-log/files.ts'
+import { AUDIT_BEGINNING, auditFileName } from '../../../provider-schema/audit-file.ts'
 
 export interface Standing {
   /** Of the last file; 0 when there is none. */
@@ -37,7 +38,7 @@ export async function standingOf(directory: string, mark: Mark): Promise<Standin
   }
   if (file === undefined) {
     const damage = mark.sequence > 0 ? `its files are gone: ${mark.sequence} events were in them` : undefined
-    return { file: 0, length: 0, sequence: mark.sequence, hash: BEGINNING, torn: 0, damage }
+    return { file: 0, length: 0, sequence: mark.sequence, hash: AUDIT_BEGINNING, torn: 0, damage }
   }
   const read = readFileLines(auditFileName(file), text)
   if (read.damage === undefined && read.sequence < mark.sequence) {
@@ -69,7 +70,13 @@ function readFileLines(name: string, text: string): Omit<Standing, 'file'> {
     hash = read.line.hash
     length += Buffer.byteLength(each) + 1
   }
-  return { length, sequence, hash: hash ?? BEGINNING, torn: damage === undefined ? Buffer.byteLength(rest) : 0, damage }
+  return {
+    length,
+    sequence,
+    hash: hash ?? AUDIT_BEGINNING,
+    torn: damage === undefined ? Buffer.byteLength(rest) : 0,
+    damage,
+  }
 }
 
 async function textOf(directory: string, file: number | undefined): Promise<string> {

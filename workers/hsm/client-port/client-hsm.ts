@@ -1,7 +1,7 @@
 /** What the client port needs of the HSM that it belongs to. The wiring hands it in. */
 import type { Logger } from 'pino'
 import type { ClusterMode } from '../../../provider-schema/limits.ts'
-import type { HsmConfig } from '../config.ts'
+import type { HsmConfig } from '../../../provider-schema/hsm-directory.ts'
 import type { Mtls } from '../mtls/mtls.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { HsmPhase } from '../protocol/management-operations.ts'

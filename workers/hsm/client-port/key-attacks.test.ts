@@ -13,7 +13,7 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import type { KeySeparation } from '../policy/key-separation.ts'
+import type { KeySeparation } from '../../../provider-schema/key-separation.ts'
 import type { AttributeTemplate, KeyInfo } from '../protocol/attributes.ts'
 import { activatedCluster, aliceOn } from '../testing/activated.ts'
 import { startInProcess, type InProcessSession } from './testing/in-process.ts'

@@ -5,11 +5,12 @@
 import { createPrivateKey, generateKeyPairSync, X509Certificate, type KeyObject } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { HSM_FILES, type HsmConfig } from '../config.ts'
+import { hsmUri } from '../../../provider-schema/party-names.ts'
+import { HSM_FILES, type HsmConfig } from '../../../provider-schema/hsm-directory.ts'
 import type { RecordStore } from '../vault/record-store.ts'
 import { makeRequest, samePublicKey } from './certificate.ts'
 import { readIfThere, writeWhole } from './files.ts'
-import { certificatesOf, hsmOf, hsmUri, issued } from './trust.ts'
+import { certificatesOf, hsmOf, issued } from './trust.ts'
 
 /** Name of the device key among what the store keeps for this HSM alone. */
 const DEVICE_KEY = 'device/key'

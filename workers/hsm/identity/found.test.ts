@@ -10,7 +10,7 @@ import { makeRequest, publicKeyOfRequest, samePublicKey } from './certificate.ts
 import { decodeIdentity, encodeIdentity } from './cluster-identity.ts'
 import type { Device } from './device.ts'
 import { foundCluster, withCertificate } from './found.ts'
-import { hsmUri } from './trust.ts'
+import { hsmUri } from '../../../provider-schema/party-names.ts'
 
 const pki = fleetPki()
 const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' })

@@ -1,15 +1,12 @@
 /** Who a certificate stands for, and who vouches for it. */
 import { X509Certificate } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
+import { CONTROL_URI, HSM_URI } from '../../../provider-schema/party-names.ts'
 import { HsmError } from '../protocol/errors.ts'
 import { certificateParts } from './certificate.ts'
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
-const HSM_URI = 'urn:strongroom:hsm:'
-const CONTROL_URI = 'urn:strongroom:control:'
 
-/** The name that a device certificate carries. */
-export const hsmUri = (hsmId: string) => HSM_URI + hsmId
 /** The HSM that a device certificate stands for; undefined when it is for something else. */
 export const hsmOf = (certificate: X509Certificate) => named(certificate, HSM_URI)
 /** The part of the control plane that a certificate stands for. */

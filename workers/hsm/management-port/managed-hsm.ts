@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import type { AuditLog } from '../audit/audit-log.ts'
 import type { SeenClient } from '../client-port/seen-clients.ts'
-import type { HsmConfig } from '../config.ts'
+import type { HsmConfig } from '../../../provider-schema/hsm-directory.ts'
 import type { ClusterIdentity } from '../identity/cluster-identity.ts'
 import type { Device } from '../identity/device.ts'
 import type { HsmPhase, SignedMembership } from '../protocol/management-operations.ts'

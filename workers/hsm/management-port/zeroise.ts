@@ -1,7 +1,7 @@
 /** `zeroise`: the end of an HSM. */
 import { join } from 'node:path'
 import { SPOOLS } from '../backup/spool.ts'
-import { HSM_FILES } from '../config.ts'
+import { HSM_FILES } from '../../../provider-schema/hsm-directory.ts'
 import { removeAll, syncDirectory } from '../identity/files.ts'
 import type { ManagementOperations } from '../protocol/management-operations.ts'
 import type { Handlers } from '../server/port-server.ts'

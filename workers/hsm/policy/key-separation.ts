@@ -4,15 +4,9 @@
  * 2003; Bortolozzo, Centenaro, Focardi and Steel, "Attacking and fixing PKCS#11 security tokens", CCS 2010, attacks a1
  * and a2). AWS permits that too, and offers `wrap-with-trusted` against it.
  */
+import type { KeySeparation } from '../../../provider-schema/key-separation.ts'
 import type { KeyAttributes } from '../protocol/attributes.ts'
 import { HsmError } from '../protocol/errors.ts'
-
-/**
- * `aws`: nothing more than AWS's rules. `trusted`: what is to be wrapped with trusted keys only stays secret whatever
- * its owner calls. `strict`: so does every sensitive key.
- */
-export const KEY_SEPARATIONS = ['aws', 'trusted', 'strict'] as const
-export type KeySeparation = (typeof KEY_SEPARATIONS)[number]
 
 /** A key as these rules see it. */
 export interface SeparatedKey {

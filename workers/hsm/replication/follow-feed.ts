@@ -1,5 +1,5 @@
 /** Taking over what is new in a peer's feed. */
-import type { AuditHead } from '../audit/peer-heads.ts'
+import type { AuditHead } from '../../../provider-schema/audit-file.ts'
 import { ConnectionLost } from '../protocol/errors.ts'
 import type { FeedEntry, RecordStore } from '../vault/record-store.ts'
 import { isNewer } from '../vault/record-version.ts'

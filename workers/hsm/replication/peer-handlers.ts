@@ -1,5 +1,5 @@
 /** What an HSM answers its peers. */
-import type { AuditHead } from '../audit/peer-heads.ts'
+import type { AuditHead } from '../../../provider-schema/audit-file.ts'
 import type { ClusterIdentity, IdentityRecord } from '../identity/cluster-identity.ts'
 import { IDENTITY_PATH } from '../identity/cluster-identity.ts'
 import { HsmError } from '../protocol/errors.ts'

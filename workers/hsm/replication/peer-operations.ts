@@ -6,7 +6,7 @@
  * it has pulled. Values travel under the cluster's masking key inside TLS.
  */
 import { z } from 'zod'
-import { auditHead } from '../audit/peer-heads.ts'
+import { auditHead } from '../../../provider-schema/audit-file.ts'
 import type { OperationTable } from '../protocol/envelope.ts'
 import { signedMembership } from '../protocol/management-operations.ts'
 import { bytes } from '../protocol/values.ts'

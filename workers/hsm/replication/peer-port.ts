@@ -1,7 +1,7 @@
 /** The peer port and the way to those of others: TLS with device certificates around the replicator. */
 import { X509Certificate } from 'node:crypto'
 import type { Logger } from 'pino'
-import type { HsmConfig } from '../config.ts'
+import type { HsmConfig } from '../../../provider-schema/hsm-directory.ts'
 import type { Device } from '../identity/device.ts'
 import { callersFrom, hsmOf, peerIssuedBy } from '../identity/trust.ts'
 import { openConnection } from '../protocol/connection.ts'

@@ -7,7 +7,7 @@
  * or a record that reached the peer from a third HSM, arrives as well.
  */
 import type { Logger } from 'pino'
-import type { AuditHead } from '../audit/peer-heads.ts'
+import type { AuditHead } from '../../../provider-schema/audit-file.ts'
 import type { Connection } from '../protocol/connection.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { Member } from '../protocol/values.ts'

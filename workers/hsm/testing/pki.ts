@@ -1,7 +1,7 @@
 /** A throw-away fleet for tests: root, authorities, control plane, fleet backup key; and a customer's CA. */
 import { generateKeyPairSync, randomBytes, sign, X509Certificate, type KeyObject } from 'node:crypto'
 import { makeCertificate, publicKeyOfRequest, type KeyUsage, type Name } from '../identity/certificate.ts'
-import { hsmUri } from '../identity/trust.ts'
+import { hsmUri } from '../../../provider-schema/party-names.ts'
 import type { MembershipDocument, SignedMembership } from '../protocol/management-operations.ts'
 
 const DAY_MS = 24 * 60 * 60_000

@@ -1,5 +1,5 @@
 /** The keys of a cluster as this HSM holds them: token keys (records) and session keys (this HSM's memory only). */
-import type { KeySeparation } from '../policy/key-separation.ts'
+import type { KeySeparation } from '../../../provider-schema/key-separation.ts'
 import type { Caller } from '../policy/roles.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { KeyInfo } from '../protocol/attributes.ts'

@@ -7,14 +7,14 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 import { open, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { HSM_FILES } from '../../../provider-schema/hsm-directory.ts'
 
 /** Names in an HSM's directory that only the vault knows. */
 export const VAULT_FILES = {
   sealKey: 'seal.key',
   /** Directory of the sealed store. */
   store: 'store',
-  /** Says that the HSM was zeroised; it never holds anything again. */
-  zeroised: 'zeroised',
+  zeroised: HSM_FILES.zeroised,
 } as const
 
 /** What the operator of an HSM with a damaged store can do. */

@@ -11,7 +11,7 @@ import pino from 'pino'
 import { AuditLog } from '../../audit/audit-log.ts'
 import { makeRequest } from '../../identity/certificate.ts'
 import { clusterIdentity } from '../../identity/cluster-identity.ts'
-import { hsmUri } from '../../identity/trust.ts'
+import { hsmUri } from '../../../../provider-schema/party-names.ts'
 import { openConnection, type Connection } from '../../protocol/connection.ts'
 import { ConnectionLost } from '../../protocol/errors.ts'
 import {

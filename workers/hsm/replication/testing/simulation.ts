@@ -5,7 +5,7 @@
  */
 import pino from 'pino'
 import { chanceOf } from '../../../../test/support/chance.ts'
-import type { AuditHead } from '../../audit/peer-heads.ts'
+import type { AuditHead } from '../../../../provider-schema/audit-file.ts'
 import { clusterIdentity, encodeIdentity, IDENTITY_PATH } from '../../identity/cluster-identity.ts'
 import type { OperationTable, ParamsOf, ResultOf } from '../../protocol/envelope.ts'
 import { ConnectionLost } from '../../protocol/errors.ts'

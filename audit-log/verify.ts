@@ -3,9 +3,10 @@
  * is missing, and the HSM's device key, certified up to the root, signed for all of it.
  */
 import { verify, X509Certificate } from 'node:crypto'
-import { certificatesOf, hsmOf, issued } from '../identity/trust.ts'
-import { BEGINNING, readLine, signedText, type AuditLine } from './chain.ts'
-import { headIn, type AuditHead } from './peer-heads.ts'
+import { AUDIT_BEGINNING, type AuditHead, type AuditLine } from '../provider-schema/audit-file.ts'
+import { readLine, signedText } from './chain.ts'
+import { certifiedDevice } from './device.ts'
+import { headIn } from './peer-head.ts'
 
 export interface AuditFile {
   /** What findings call it. */
@@ -156,7 +157,7 @@ class Checker {
       this.#find(`file ${head.file} comes behind file ${before.file}: what is between them is missing`)
     }
     const from = this.#options.from ?? 0
-    if (!before && from === 0 && (head.file !== 1 || head.previous !== BEGINNING)) {
+    if (!before && from === 0 && (head.file !== 1 || head.previous !== AUDIT_BEGINNING)) {
       this.#find(`the files before file ${head.file} are missing`)
     }
     if (!before && from >= head.sequence) this.#sequence = head.sequence
@@ -202,20 +203,10 @@ class Checker {
 
   /** The device's certificate, if the fleet's root stands behind it. */
   #certified({ certificates, hsmId }: Head): X509Certificate | undefined {
-    try {
-      const chain = certificatesOf(certificates)
-      const [device] = chain
-      const line = [...chain, this.#root]
-      const holds = line.every((link, i) => {
-        const issuer = line[i + 1]
-        return !issuer || link.raw.equals(issuer.raw) || issued(issuer, link)
-      })
-      if (holds && hsmOf(device) === hsmId) return device
-    } catch {
-      // Told below.
-    }
-    this.#find(`the certificate in the file is not one of ${hsmId} under this root: nobody vouches for the file`)
-    return undefined
+    const device = certifiedDevice(certificates, hsmId, this.#root)
+    if (!device)
+      this.#find(`the certificate in the file is not one of ${hsmId} under this root: nobody vouches for the file`)
+    return device
   }
 
   #find(says: string): void {

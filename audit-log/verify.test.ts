@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
-import { fleetPki } from '../testing/pki.ts'
-import { auditedHsm, CLUSTER, loginOf } from './testing/audited-hsm.ts'
+import { fleetPki } from '../workers/hsm/testing/pki.ts'
+import { auditedHsm, CLUSTER, loginOf } from '../workers/hsm/audit/testing/audited-hsm.ts'
 import { verifyAudit, type AuditFile, type Finding } from './verify.ts'
 
 const pki = fleetPki()

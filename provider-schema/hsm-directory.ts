@@ -1,11 +1,11 @@
 /**
- * What an HSM process is told at its start: one JSON file in its directory, written by the host that runs it.
- * It holds no secret; secrets lie in files of mode 0600 whose paths stand here.
+ * An HSM's directory, where it meets the host that runs it: the files that both know, and what the HSM process is told at
+ * its start. That holds no secret; secrets lie in files of mode 0600 whose paths stand there.
  */
 import { z } from 'zod'
-import { KEY_SEPARATIONS } from './policy/key-separation.ts'
+import { KEY_SEPARATIONS } from './key-separation.ts'
 
-/** Names of the files in an HSM's directory that the host and the HSM share. */
+/** Names of the files that the host and the HSM share. */
 export const HSM_FILES = {
   /** This configuration. Written by the host. */
   config: 'hsm.json',
@@ -22,10 +22,13 @@ export const HSM_FILES = {
    * the HSM, removed by it when the store opens after all.
    */
   refused: 'refused',
+  /** Says that the HSM was zeroised; it never holds anything again. Written by the HSM. */
+  zeroised: 'zeroised',
   /** Standard output and error of the process. */
   log: 'hsm.log',
 } as const
 
+/** The configuration: one JSON file, written by the host. */
 export const hsmConfig = z.strictObject({
   hsmId: z.string(),
   hsmType: z.string(),
