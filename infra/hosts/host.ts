@@ -15,6 +15,7 @@ import { HSM_PORTS } from '../../provider-schema/limits.ts'
 import { HSM_FILES, hsmConfig, type HsmConfig } from '../../workers/hsm/config.ts'
 import type { KeySeparation } from '../../workers/hsm/policy/key-separation.ts'
 import type { DeviceCertificates, HostPort, HsmAddress, HsmCondition, HsmToRun } from '../../workers/jobs/ports.ts'
+import { zeroiseDirectory } from '../../workers/hsm/management-port/zeroise.ts'
 import { wasZeroised } from '../../workers/hsm/vault/seal.ts'
 import { pause, stopped } from '../../workers/jobs/until-stopped.ts'
 import { syncDirectory, writeDurably } from '../files/durable.ts'
@@ -23,6 +24,7 @@ import type { DeviceIssuer, IssuedDevice } from '../pki/device.ts'
 import type { Fleet } from '../pki/fleet.ts'
 import { bindable } from './addresses.ts'
 import { endProcess, findProcess, lastWords, runsOn, startProcess } from './hsm-process.ts'
+import { inShort, troubleOf } from './trouble.ts'
 
 export interface HostOptions {
   /** Directory of all HSMs of this host. */
@@ -83,6 +85,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
 class HostAgent implements Host {
   readonly #options: HostOptions
   readonly #supervised = new Map<string, Supervised>()
+  /** Those whose zeroisation was looked after. */
+  readonly #zeroised = new Set<string>()
   readonly #stop = new AbortController()
   #watching: Promise<void> = Promise.resolve()
 
@@ -93,7 +97,8 @@ class HostAgent implements Host {
   async begin(): Promise<void> {
     for (const hsmId of await this.#ids()) {
       if (await exists(join(this.#directory(hsmId), REMOVED))) await this.remove(hsmId)
-      else if (!(await wasZeroised(this.#directory(hsmId)))) await this.#adoptOrStart(hsmId)
+      else if (await wasZeroised(this.#directory(hsmId))) await this.#endZeroised(hsmId)
+      else await this.#adoptOrStart(hsmId)
     }
     this.#watching = this.#watch()
   }
@@ -149,7 +154,7 @@ class HostAgent implements Host {
 
   async condition(hsmId: HsmId): Promise<HsmCondition> {
     const directory = this.#directory(hsmId)
-    if (!(await exists(join(directory, HSM_FILES.config)))) {
+    if (!(await exists(directory))) {
       return { kind: 'lost', why: 'The directory of the HSM is gone from its host.' }
     }
     if (await wasZeroised(directory)) {
@@ -157,9 +162,12 @@ class HostAgent implements Host {
     }
     if ((await findProcess(directory)) !== undefined) return { kind: 'running' }
     const refused = await readText(join(directory, HSM_FILES.refused))
-    if (refused === undefined) return { kind: 'running' }
-    this.#options.log.warn({ hsmId, refused }, 'an HSM cannot open its store')
-    return { kind: 'lost', why: 'The sealed store of the HSM cannot be opened; its log says why.' }
+    if (refused !== undefined) {
+      this.#options.log.warn({ hsmId, refused }, 'an HSM cannot use what is in its directory')
+      return { kind: 'lost', why: `The HSM cannot start: ${inShort(refused, directory)}; its log says more.` }
+    }
+    const trouble = await troubleOf(directory)
+    return { kind: 'running', ...(trouble !== undefined && { why: `It cannot start: ${inShort(trouble, directory)}.` }) }
   }
 
   async remove(hsmId: HsmId | string): Promise<void> {
@@ -190,8 +198,13 @@ class HostAgent implements Host {
   async list() {
     return Promise.all(
       (await this.#ids()).map(async (hsmId) => {
-        const { address } = await readConfig(this.#directory(hsmId))
-        return { hsmId, address, pid: await findProcess(this.#directory(hsmId)) }
+        const directory = this.#directory(hsmId)
+        // The HSM mends its file at its next start; one that is damaged must not hide the others.
+        const address = await readConfig(directory).then(
+          (config) => config.address,
+          () => '',
+        )
+        return { hsmId, address, pid: await findProcess(directory) }
       }),
     )
   }
@@ -210,7 +223,10 @@ class HostAgent implements Host {
         if (entry.pid !== undefined && (await runsOn(entry.pid, this.#directory(hsmId)))) continue
         if (entry.pid !== undefined) await this.#noteEnd(hsmId, entry)
         // Nothing can come of it: it waits to be removed.
-        if (await wasZeroised(this.#directory(hsmId))) continue
+        if (await wasZeroised(this.#directory(hsmId))) {
+          await this.#endZeroised(hsmId)
+          continue
+        }
         if (entry.nextStart <= Date.now() && this.#supervised.has(hsmId) && !stopped(this.#stop.signal)) {
           await this.#adoptOrStart(hsmId).catch((error: unknown) => {
             this.#options.log.error({ hsmId, err: error }, 'an HSM process could not be started')
@@ -219,6 +235,15 @@ class HostAgent implements Host {
       }
       await pause(LOOK_MS, this.#stop.signal)
     }
+  }
+
+  /** Its process is gone, maybe before it was done: nothing else does the rest. */
+  async #endZeroised(hsmId: string): Promise<void> {
+    if (this.#zeroised.has(hsmId)) return
+    this.#zeroised.add(hsmId)
+    await zeroiseDirectory(this.#directory(hsmId)).catch((error: unknown) => {
+      this.#options.log.error({ hsmId, err: error }, 'what is left of a zeroised HSM could not be removed yet')
+    })
   }
 
   async #noteEnd(hsmId: string, entry: Supervised): Promise<void> {

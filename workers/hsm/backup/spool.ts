@@ -78,7 +78,13 @@ export class BackupSpool {
 
   async announced(backupId: string): Promise<Announcement | undefined> {
     const text = await readIfThere(this.#announcement(backupId))
-    return text === undefined ? undefined : announcementShape.parse(JSON.parse(text))
+    if (text === undefined) return undefined
+    try {
+      return announcementShape.parse(JSON.parse(text))
+    } catch {
+      // Damaged: as if it had never been made. The control plane announces it again.
+      return undefined
+    }
   }
 
   /** Adds bytes at the end; what is there already is left as it is. Gives how many are here then. */
