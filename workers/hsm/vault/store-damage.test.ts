@@ -1,4 +1,4 @@
-/** A store with a flipped bit: it holds everything that was acknowledged, or is refused with what is wrong and what to do. */
+/** A store with a flipped bit or a torn page: it holds everything that was acknowledged, or is refused with what is wrong and what to do. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
@@ -16,6 +16,7 @@ const PROGRAM = fileURLToPath(new URL('./testing/flip-and-open.ts', import.meta.
 const SEED = Number(process.env['STRONGROOM_DAMAGE_SEED'] ?? 20_261_125)
 const STORES = Number(process.env['STRONGROOM_DAMAGE_STORES'] ?? 1)
 const BITS = Number(process.env['STRONGROOM_DAMAGE_BITS'] ?? 250)
+const TORN = Number(process.env['STRONGROOM_DAMAGE_TORN'] ?? 100)
 
 const stores = new Map<number, Promise<string>>()
 const storeOf = (seed: number): Promise<string> => {
@@ -38,7 +39,7 @@ async function outcomes(seed: number, cases: readonly string[]): Promise<Map<str
     assert.match(
       said,
       /^whole$|refused: the sealed store .*(is damaged|cannot be opened|cannot be read)|refused: the HSM could not store the change/,
-      `STRONGROOM_DAMAGE_SEED=${seed}, flipped ${each}: ${said}`,
+      `STRONGROOM_DAMAGE_SEED=${seed}, damaged by ${each}: ${said}`,
     )
     if (said.includes('refused')) assert.ok(said.includes(HOW_TO_RECOVER), said)
   }
@@ -54,6 +55,30 @@ for (let seed = SEED; seed < SEED + STORES; seed++) {
     const found = [...(await outcomes(seed, cases)).values()]
     const whole = found.filter((said) => said === 'whole').length
     context.diagnostic(`${file.length / PAGE} pages, ${cases.length} of ${bits.length} bits, ${whole} without harm`)
+    assert.ok(whole > 0)
+    assert.ok(whole < found.length)
+  })
+
+  test(`a page of any kind that is zeros, older, or half of each, and writes that were lost (seed ${seed})`, async (context) => {
+    const { length } = await readFile(join(await storeOf(seed), 'store', 'data.mdb'))
+    const pages = Array.from({ length: length / PAGE }, (_, page) => page * PAGE)
+    const half = PAGE / 2
+    const torn = pages.flatMap((at) =>
+      ['zeros', 'before', 'long-before'].flatMap((kind) =>
+        [at, at + half].flatMap((from) => [`${kind}:${from}-${from + half}`, `${kind}:${at}-${at + PAGE}`]),
+      ),
+    )
+    const chance = chanceOf(seed)
+    const cases = new Set([
+      // Both pages at the head, in every way; of the others some.
+      ...torn.filter((_, i) => i < 24 || chance() < TORN / torn.length),
+      // In the middle of what the pages at the head tell.
+      ...[0, PAGE].flatMap((at) => [100, 140, 150].flatMap((to) => [`before:${at}-${at + to}`, `zeros:${at + to}-${at + PAGE}`])),
+      ...Array.from({ length: 24 }, (_, i) => `lost:${seed + i}`),
+    ])
+    const found = [...(await outcomes(seed, [...cases])).values()]
+    const whole = found.filter((said) => said === 'whole').length
+    context.diagnostic(`${cases.size} cases, ${whole} without harm`)
     assert.ok(whole > 0)
     assert.ok(whole < found.length)
   })
