@@ -1,5 +1,6 @@
 /** `backup-*` and `restore-*`: sealed files out of and into an HSM, a piece at a time. */
 import { writeBackup } from '../backup/write-backup.ts'
+import { requireKnownFleetKey } from '../backup/fleet-key.ts'
 import { isSound } from '../backup/read-backup.ts'
 import { NotAsAnnounced, restoreBackup } from '../backup/restore.ts'
 import type { BackupSpool } from '../backup/spool.ts'
@@ -21,6 +22,7 @@ export function backupHandlers(hsm: ManagedHsm, spool: BackupSpool) {
     'backup-begin': ({ backupId }) =>
       oneBackup(async () => {
         const { fleetBackupKeyFile } = hsm.config
+        await requireKnownFleetKey(fleetBackupKeyFile, hsm.store.local)
         const path = spool.outgoing(backupId)
         const made = await spool.describeOutgoing(backupId)
         // What was damaged on this disk since would have the digest of its damage.
