@@ -13,15 +13,15 @@ export interface LogDestination {
 }
 
 /** Writes lines at once; those that cannot be written are lost, and the next that can be is preceded by how many. */
-export function logDestination(file = STANDARD_OUTPUT): LogDestination {
+export function logDestination(file = () => STANDARD_OUTPUT): LogDestination {
   let lost = 0
   return {
     write(line) {
       try {
         // Behind a line that only partly fitted.
-        if (lost > 0) writeWhole(file, `\n${JSON.stringify({ level: WARN, time: Date.now(), msg: 'lines were lost', lost })}\n`)
+        if (lost > 0) writeWhole(file(), `\n${JSON.stringify({ level: WARN, time: Date.now(), msg: 'lines were lost', lost })}\n`)
         lost = 0
-        writeWhole(file, line)
+        writeWhole(file(), line)
       } catch {
         lost += 1
       }
