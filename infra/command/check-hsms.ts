@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findProcess } from '../hosts/hsm-process.ts'
-import { troubleOf } from '../hosts/trouble.ts'
+import { lastTrouble } from '../hosts/trouble.ts'
 import { regionNames, regionPlaces } from '../region/places.ts'
 import type { Finding } from './checks.ts'
 
@@ -39,7 +39,7 @@ async function hsmsOf(directory: string): Promise<SeenHsm[]> {
     ids.map(async (hsmId) => {
       const place = join(directory, hsmId)
       if ((await findProcess(place)) !== undefined) return { hsmId, trouble: undefined }
-      return { hsmId, trouble: await troubleOf(place) }
+      return { hsmId, trouble: await lastTrouble(place) }
     }),
   )
 }

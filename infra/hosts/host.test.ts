@@ -117,6 +117,16 @@ test('HSMs outlive a host that leaves them, and the next one adopts them', async
   assert.equal(lines.filter(({ msg }) => msg === 'started an HSM process').length, 1)
 })
 
+test('an HSM whose file about its process is gone tells of itself again, and is adopted', async () => {
+  const { hsm, pid } = await running()
+  await host.stop({ leaveRunning: true })
+  await rm(join(dir, hsm.id, HSM_FILES.running))
+  host = await start()
+  const pids = async () => (await host.list()).map((each) => each.pid)
+  await untilTrue(async () => (await pids()).includes(pid), { seconds: 30, what: () => JSON.stringify(lines) })
+  assert.equal(await phaseOf(hsm), 'blank')
+})
+
 test('a host that stops for good ends its HSMs; the next one has them again', async () => {
   const { hsm, pid } = await running()
   await host.stop({ leaveRunning: false })

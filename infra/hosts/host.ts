@@ -167,7 +167,10 @@ class HostAgent implements Host {
       return { kind: 'lost', why: `The HSM cannot start: ${inShort(refused, directory)}; its log says more.` }
     }
     const trouble = await troubleOf(directory)
-    return { kind: 'running', ...(trouble !== undefined && { why: `It cannot start: ${inShort(trouble, directory)}.` }) }
+    return {
+      kind: 'running',
+      ...(trouble !== undefined && { why: `It cannot start: ${inShort(trouble, directory)}.` }),
+    }
   }
 
   async remove(hsmId: HsmId | string): Promise<void> {

@@ -94,8 +94,17 @@ const damages: readonly (readonly [string, Damage])[] = [
 test(`any file but the store itself, damaged in any way (seed ${SEED})`, async (context) => {
   const chance = chanceOf(SEED)
   const entries = await readdir(good, { recursive: true, withFileTypes: true })
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(good.length + 1))
-  for (const expected of ['hsm.json', 'seal.key', 'device.pem', 'audit/000001.jsonl', `backups/${BACKUP}.sealed`, 'store.open']) {
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(good.length + 1))
+  for (const expected of [
+    'hsm.json',
+    'seal.key',
+    'device.pem',
+    'audit/000001.jsonl',
+    `backups/${BACKUP}.sealed`,
+    'store.open',
+  ]) {
     assert.ok(files.includes(expected), `${expected} among ${files.join(' ')}`)
   }
   const said: string[] = []
@@ -110,7 +119,8 @@ test(`any file but the store itself, damaged in any way (seed ${SEED})`, async (
       const came = await outcome()
       said.push(`${what}: ${came}`)
       if (came === 'whole') {
-        if (MENDED.includes(file)) assert.deepEqual(await readFile(path), await readFile(join(good, file)), `${what} is mended`)
+        if (MENDED.includes(file))
+          assert.deepEqual(await readFile(path), await readFile(join(good, file)), `${what} is mended`)
         continue
       }
       assert.ok(file === 'seal.key', `${what} keeps the HSM from starting: ${came}`)

@@ -27,7 +27,11 @@ before(async () => {
   cluster = await activatedCluster()
   const alice = await aliceOn(cluster)
   const make = (i: number) =>
-    alice.call('key-generate-aes', { lengthBytes: 32, attributes: { label: `${i}`.padEnd(120, '-') }, requireTwoCopies: false })
+    alice.call('key-generate-aes', {
+      lengthBytes: 32,
+      attributes: { label: `${i}`.padEnd(120, '-') },
+      requireTwoCopies: false,
+    })
   await Promise.all(Array.from({ length: KEYS }, (_, i) => make(i)))
   await alice.close()
   disk = await smallDisk('24m')
@@ -83,68 +87,75 @@ async function assertHasAll(management: Management): Promise<void> {
   await client.close()
 }
 
-test('one that joins on a full disk stays blank, and joins when there is room; then it is backed up likewise', { skip }, () =>
-  onSmallDisk(async (management) => {
-    const members = [cluster.first.member, hsm.member]
-    const membership = cluster.pki.signMembership({ clusterId: cluster.clusterId, epoch: 2, members })
-    const first = await cluster.first.management()
-    await first.call('membership', membership)
-    await first.close()
-    const join_ = () => management.call('join', { clusterId: cluster.clusterId, membership })
-    await disk.fill()
-    for (let i = 0; i < 3; i++) {
-      await assert.rejects(join_(), REFUSED)
-      await assertServesNobody(management)
-    }
-    await disk.free()
-    assert.equal((await untilDone(join_)).phase, 'active')
-    await assertHasAll(management)
+test(
+  'one that joins on a full disk stays blank, and joins when there is room; then it is backed up likewise',
+  { skip },
+  () =>
+    onSmallDisk(async (management) => {
+      const members = [cluster.first.member, hsm.member]
+      const membership = cluster.pki.signMembership({ clusterId: cluster.clusterId, epoch: 2, members })
+      const first = await cluster.first.management()
+      await first.call('membership', membership)
+      await first.close()
+      const join_ = () => management.call('join', { clusterId: cluster.clusterId, membership })
+      await disk.fill()
+      for (let i = 0; i < 3; i++) {
+        await assert.rejects(join_(), REFUSED)
+        await assertServesNobody(management)
+      }
+      await disk.free()
+      assert.equal((await untilDone(join_)).phase, 'active')
+      await assertHasAll(management)
 
-    await disk.fill()
-    await assert.rejects(management.call('backup-begin', { backupId: BACKUP }), REFUSED)
-    assert.deepEqual(await readdir(join(hsm.directory, SPOOLS.out)), [], 'nothing is left of it')
-    const { phase, keys } = await management.call('health', {})
-    assert.deepEqual({ phase, keys }, { phase: 'active', keys: KEYS })
-    await disk.free()
-    const { size } = await untilDone(() => management.call('backup-begin', { backupId: BACKUP }))
-    assert.ok(size > KEYS * 100)
-  }),
+      await disk.fill()
+      await assert.rejects(management.call('backup-begin', { backupId: BACKUP }), REFUSED)
+      assert.deepEqual(await readdir(join(hsm.directory, SPOOLS.out)), [], 'nothing is left of it')
+      const { phase, keys } = await management.call('health', {})
+      assert.deepEqual({ phase, keys }, { phase: 'active', keys: KEYS })
+      await disk.free()
+      const { size } = await untilDone(() => management.call('backup-begin', { backupId: BACKUP }))
+      assert.ok(size > KEYS * 100)
+    }),
 )
 
-test('one that is restored on a full disk stays blank, at the upload and at the end, and is whole when there is room', { skip }, async () => {
-  const first = await cluster.first.management()
-  const announced = await first.call('backup-begin', { backupId: BACKUP })
-  const pieces: Uint8Array[] = []
-  for (let offset = 0; offset < announced.size; offset += BACKUP_CHUNK_BYTES) {
-    pieces.push((await first.call('backup-read', { backupId: BACKUP, offset, length: BACKUP_CHUNK_BYTES })).bytes)
-  }
-  await first.close()
-  const sealed = Buffer.concat(pieces)
-  await onSmallDisk(async (management) => {
-    const clusterId = 'cluster-restoredone'
-    const membership = cluster.pki.signMembership({ clusterId, epoch: 1, members: [hsm.member] })
-    const upload = async () => {
-      let { offset } = await management.call('restore-begin', { backupId: BACKUP, ...announced })
-      while (offset < sealed.length) {
-        const bytes = sealed.subarray(offset, offset + 128 * 1024)
-        ;({ offset } = await management.call('restore-write', { backupId: BACKUP, offset, bytes }))
-      }
-      return offset
+test(
+  'one that is restored on a full disk stays blank, at the upload and at the end, and is whole when there is room',
+  { skip },
+  async () => {
+    const first = await cluster.first.management()
+    const announced = await first.call('backup-begin', { backupId: BACKUP })
+    const pieces: Uint8Array[] = []
+    for (let offset = 0; offset < announced.size; offset += BACKUP_CHUNK_BYTES) {
+      pieces.push((await first.call('backup-read', { backupId: BACKUP, offset, length: BACKUP_CHUNK_BYTES })).bytes)
     }
-    const about = { backupId: BACKUP, clusterId, mode: 'FIPS', hsmType: 'hsm2m.medium', membership } as const
-    const commit = () => management.call('restore-commit', about)
+    await first.close()
+    const sealed = Buffer.concat(pieces)
+    await onSmallDisk(async (management) => {
+      const clusterId = 'cluster-restoredone'
+      const membership = cluster.pki.signMembership({ clusterId, epoch: 1, members: [hsm.member] })
+      const upload = async () => {
+        let { offset } = await management.call('restore-begin', { backupId: BACKUP, ...announced })
+        while (offset < sealed.length) {
+          const bytes = sealed.subarray(offset, offset + 128 * 1024)
+          ;({ offset } = await management.call('restore-write', { backupId: BACKUP, offset, bytes }))
+        }
+        return offset
+      }
+      const about = { backupId: BACKUP, clusterId, mode: 'FIPS', hsmType: 'hsm2m.medium', membership } as const
+      const commit = () => management.call('restore-commit', about)
 
-    await disk.fill()
-    await assert.rejects(upload(), REFUSED)
-    await assertServesNobody(management)
-    await disk.free()
-    assert.equal(await untilDone(upload), sealed.length)
+      await disk.fill()
+      await assert.rejects(upload(), REFUSED)
+      await assertServesNobody(management)
+      await disk.free()
+      assert.equal(await untilDone(upload), sealed.length)
 
-    await disk.fill()
-    await assert.rejects(commit(), REFUSED)
-    await assertServesNobody(management)
-    await disk.free()
-    assert.equal((await untilDone(commit)).phase, 'active')
-    await assertHasAll(management)
-  })
-})
+      await disk.fill()
+      await assert.rejects(commit(), REFUSED)
+      await assertServesNobody(management)
+      await disk.free()
+      assert.equal((await untilDone(commit)).phase, 'active')
+      await assertHasAll(management)
+    })
+  },
+)

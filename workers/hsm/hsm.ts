@@ -82,9 +82,15 @@ async function start(
   { directory, version, log, signal, onZeroised }: HsmOptions,
   atStop: (cleanup: Cleanup) => unknown,
 ): Promise<HsmConfig> {
-  const lock = await lockDirectory(directory)
-  atStop(() => lock.release())
   const running = join(directory, HSM_FILES.running)
+  const startedAt = new Date().toISOString()
+  const sayRunning = () => writeWhole(running, JSON.stringify({ pid: process.pid, startedAt, version }))
+  let isUp = false
+  const lock = await lockDirectory(directory, () => {
+    // The host started another process: the file that tells of this one is gone or damaged.
+    if (isUp) void sayRunning().catch(() => undefined)
+  })
+  atStop(() => lock.release())
   // Left behind by a process that was killed.
   await rm(running, { force: true })
 
@@ -201,9 +207,12 @@ async function start(
   })
   atStop(() => management.close(MANAGEMENT_GRACE_MS))
 
-  const startedAt = new Date().toISOString()
-  await writeWhole(running, JSON.stringify({ pid: process.pid, startedAt, version }))
-  atStop(() => rm(running, { force: true }))
+  await sayRunning()
+  isUp = true
+  atStop(() => {
+    isUp = false
+    return rm(running, { force: true })
+  })
   log.info({ hsmId: config.hsmId, address: config.address, phase: phase() }, 'HSM is up')
   return config
 }

@@ -27,7 +27,9 @@ export async function findConfig(directory: string): Promise<FoundConfig> {
     const parsed = hsmConfig.safeParse(JSON.parse(text))
     if (parsed.success) return { config: parsed.data }
     const [issue] = parsed.error.issues
-    return { wrong: `${path} is not a configuration of an HSM: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}` }
+    return {
+      wrong: `${path} is not a configuration of an HSM: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`,
+    }
   } catch (error) {
     return { wrong: `${path} is not a configuration of an HSM: ${error instanceof Error ? error.message : ''}` }
   }

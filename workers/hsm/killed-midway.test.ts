@@ -19,7 +19,7 @@ import { customerCa, fleetPki } from './testing/pki.ts'
 import { startHsmProcess, type HsmProcess } from './testing/process.ts'
 
 const SEED = Number(process.env['STRONGROOM_KILL_SEED'] ?? 20_261_125)
-const ROUNDS = Number(process.env['STRONGROOM_KILL_ROUNDS'] ?? 3)
+const ROUNDS = Number(process.env['STRONGROOM_KILL_ROUNDS'] ?? 2)
 const PASSWORD = 'password-1'
 const KEYS = 300
 const CLUSTER = 'cluster-testtesttes'
@@ -64,9 +64,15 @@ async function killedWithin<Result>(
   return acknowledged
 }
 
-const phaseOf = async (hsm: HsmProcess) => managing(hsm, async (management) => (await management.call('health', {})).phase)
+const phaseOf = async (hsm: HsmProcess) =>
+  managing(hsm, async (management) => (await management.call('health', {})).phase)
 
-async function assertPhase(hsm: HsmProcess, wasAcknowledged: boolean, before_: HsmPhase, after_: HsmPhase): Promise<void> {
+async function assertPhase(
+  hsm: HsmProcess,
+  wasAcknowledged: boolean,
+  before_: HsmPhase,
+  after_: HsmPhase,
+): Promise<void> {
   const phase = await phaseOf(hsm)
   const may = wasAcknowledged ? [after_] : [before_, after_]
   assert.ok(may.includes(phase), `STRONGROOM_KILL_SEED=${SEED}: ${phase}`)
@@ -161,7 +167,8 @@ test('joining, of which the newcomer is killed, and the member', async () => {
   await assertPhase(second, false, 'blank', 'active')
   await inRounds(second, 150, join_, async (was) => {
     await assertPhase(second, was, 'blank', 'active')
-    if ((await phaseOf(second)) === 'blank') await assert.rejects(second.client(customer.certificate), 'it serves nobody')
+    if ((await phaseOf(second)) === 'blank')
+      await assert.rejects(second.client(customer.certificate), 'it serves nobody')
   })
   const client = await second.client(customer.certificate)
   await client.call('login', { username: 'alice', role: 'crypto-user', password: PASSWORD })

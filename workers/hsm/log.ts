@@ -19,7 +19,8 @@ export function logDestination(file = () => STANDARD_OUTPUT): LogDestination {
     write(line) {
       try {
         // Behind a line that only partly fitted.
-        if (lost > 0) writeWhole(file(), `\n${JSON.stringify({ level: WARN, time: Date.now(), msg: 'lines were lost', lost })}\n`)
+        if (lost > 0)
+          writeWhole(file(), `\n${JSON.stringify({ level: WARN, time: Date.now(), msg: 'lines were lost', lost })}\n`)
         lost = 0
         writeWhole(file(), line)
       } catch {

@@ -207,7 +207,10 @@ test('other formats and modes are refused by name', async () => {
 test('what is not as it was announced is told from a backup that is bad: it may be sent anew', async () => {
   for (const announced of [{ size: 1 }, { digest: '0'.repeat(64) }]) {
     const store = new MemoryStore('hsm-target')
-    const expected = { code: 'StorageFailed', message: /instead of 1: it was damaged|digest that was announced: it was/ }
+    const expected = {
+      code: 'StorageFailed',
+      message: /instead of 1: it was damaged|digest that was announced: it was/,
+    }
     await assert.rejects(restore(good, { announced, store }), expected)
     assert.deepEqual([...store.list('', { tombstones: true })], [])
   }

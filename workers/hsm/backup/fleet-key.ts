@@ -39,9 +39,14 @@ const KNOWN = 'backup/fleet-key'
  * other HSM could ever open.
  */
 export async function requireKnownFleetKey(path: string, local: RecordStore['local']): Promise<void> {
-  const fingerprint = await withFleetKey(path, (key) => createHmac('sha256', key).update('strongroom fleet key').digest())
+  const fingerprint = await withFleetKey(path, (key) =>
+    createHmac('sha256', key).update('strongroom fleet key').digest(),
+  )
   const known = local.get(KNOWN)
   if (!known) return local.put(KNOWN, fingerprint)
   if (fingerprint.equals(known)) return
-  throw new HsmError('StorageFailed', `${path} is not the fleet backup key that it was: restore it from a copy of the fleet`)
+  throw new HsmError(
+    'StorageFailed',
+    `${path} is not the fleet backup key that it was: restore it from a copy of the fleet`,
+  )
 }

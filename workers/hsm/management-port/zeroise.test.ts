@@ -21,7 +21,8 @@ before(async () => {
   const store = await openSealedStore({ directory: good, sealKey: key, hsmId: 'hsm-a' })
   await store.write([{ path: 'keys/a', value: Buffer.from('a secret') }])
   await store.close()
-  for (const name of ['hsm.json', 'device.pem', 'provider.pem', 'store.open']) await real.writeFile(join(good, name), name)
+  for (const name of ['hsm.json', 'device.pem', 'provider.pem', 'store.open'])
+    await real.writeFile(join(good, name), name)
   for (const name of ['audit', 'backups', 'restores']) {
     await real.mkdir(join(good, name))
     await real.writeFile(join(good, name, 'content'), name)

@@ -9,6 +9,7 @@
  *   <byte offset>.<bit>         that bit is flipped
  *   zeros:<from>-<to>           those bytes are zero
  *   before:<from>-<to>          those bytes are as before the last commit; `long-before` as many commits before
+ *   cut:<bytes>                 the file ends there
  *   lost:<seed>                 some of the pages that the last commit wrote are as before it
  */
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -44,6 +45,7 @@ async function damaged(which: string): Promise<Buffer> {
   const bytes = Buffer.from(content)
   const [kind = '', where = ''] = which.split(':')
   const [from = 0, to = 0] = where.split('-').map(Number)
+  if (kind === 'cut') return bytes.subarray(0, from)
   if (kind === 'zeros') bytes.fill(0, from, to)
   else if (kind === 'lost') losePages(bytes, await readFile(join(good, 'before.mdb')), chanceOf(from))
   else if (where !== '') {
