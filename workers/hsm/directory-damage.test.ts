@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test'
 import pino from 'pino'
 import { chanceOf } from '../../test/support/chance.ts'
 import { isSound } from './backup/read-backup.ts'
+import { hsmConfig } from './config.ts'
 import { startHsm } from './hsm.ts'
 import { activatedCluster, aliceOn } from './testing/activated.ts'
 import type { TestCluster } from './testing/process.ts'
@@ -130,6 +131,25 @@ test(`any file but the store itself, damaged in any way (seed ${SEED})`, async (
   }
   context.diagnostic(said.join('\n'))
   assert.equal(said.filter((each) => !each.endsWith(': whole')).length, damages.length, 'of the seal key only')
+})
+
+test('of the configuration only the path of the fleet key may change, to one that leads to a file', async () => {
+  await restoreGood()
+  const { directory, config } = cluster.first
+  const path = join(directory, 'hsm.json')
+  const moved = join(directory, 'moved.key')
+  await cp(config.fleetBackupKeyFile, moved)
+  const pathAfter = async (change: object) => {
+    await writeFile(path, JSON.stringify({ ...config, ...change }))
+    assert.equal(await outcome(), 'whole')
+    return hsmConfig.parse(JSON.parse(await readFile(path, 'utf8')))
+  }
+  assert.deepEqual(await pathAfter({ hsmType: 'hsm1.medium', eniIp: '10.0.0.1' }), config)
+  assert.deepEqual(await pathAfter({ fleetBackupKeyFile: `${moved}.not` }), config)
+  assert.deepEqual(await pathAfter({ fleetBackupKeyFile: moved }), { ...config, fleetBackupKeyFile: moved })
+  await rm(path)
+  assert.equal(await outcome(), 'whole')
+  assert.equal(hsmConfig.parse(JSON.parse(await readFile(path, 'utf8'))).fleetBackupKeyFile, moved)
 })
 
 test('a process with a damaged seal key says so in one line of its log, without a stack', async () => {

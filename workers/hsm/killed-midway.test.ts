@@ -95,25 +95,19 @@ async function inRounds<Result>(
   return [...acknowledged, await work()]
 }
 
-test('founding', async () => {
+function found() {
   const membership = pki.signMembership({ clusterId: CLUSTER, epoch: 1, members: [first.member] })
   const about = { clusterId: CLUSTER, mode: 'FIPS', hsmType: 'hsm2m.medium', membership } as const
-  const found = () => managing(first, (management) => management.call('found', about))
+  return managing(first, (management) => management.call('found', about))
+}
+
+test('founding', async () => {
   const made = await inRounds(first, 150, found, (was) => assertPhase(first, was, 'blank', 'founded'))
   assert.equal(new Set(made.map(({ csr }) => csr)).size, 1, 'what was acknowledged stays')
 })
 
 test('installing the certificate', async () => {
-  const [{ csr } = { csr: '' }] = [
-    await managing(first, (management) =>
-      management.call('found', {
-        clusterId: CLUSTER,
-        mode: 'FIPS',
-        hsmType: 'hsm2m.medium',
-        membership: pki.signMembership({ clusterId: CLUSTER, epoch: 1, members: [first.member] }),
-      }),
-    ),
-  ]
+  const { csr } = await found()
   const about = { clusterCertificate: customer.signRequest(csr), trustAnchor: customer.certificate }
   const install = () => managing(first, (management) => management.call('install-certificate', about))
   await inRounds(first, 30, install, (was) => assertPhase(first, was, 'founded', 'initialized'))

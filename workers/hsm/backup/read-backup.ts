@@ -65,7 +65,8 @@ export async function isSound(path: string, fleetBackupKeyFile: string): Promise
   let backup: OpenedBackup | undefined
   try {
     backup = await readBackup(file, fleetBackupKeyFile)
-    for await (const records of backup.records()) void records
+    const parts = backup.records()
+    while (!(await parts.next()).done);
     return true
   } catch (error) {
     if (error instanceof HsmError && error.code === 'BackupInvalid') return false
