@@ -18,8 +18,8 @@ export const HSM_FILES = {
   /** `{ pid, startedAt, version }`, written by the HSM once it listens; removed when it stops by itself. */
   running: 'running.json',
   /**
-   * Why the sealed store cannot be opened, as text: this HSM cannot come back from what is in its directory. Written by
-   * the HSM, removed by it when the store opens after all.
+   * Why this HSM cannot come back from what is in its directory, as text. Written by the HSM, removed by it when it comes
+   * back after all.
    */
   refused: 'refused',
   /** Says that the HSM was zeroised; it never holds anything again. Written by the HSM. */

@@ -1,17 +1,11 @@
 /** What the doctor says of HSMs that cannot run: the last words of each, which tell what is wrong and how to recover. */
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
-import { HSM_FILES } from '../../provider-schema/hsm-directory.ts'
 import { findProcess } from '../hosts/hsm-process.ts'
+import { lastTrouble } from '../hosts/last-trouble.ts'
 import { regionNames, regionPlaces } from '../region/places.ts'
 import type { Finding } from './checks.ts'
 
-/** Of the end of a log. */
-const TAIL_BYTES = 64 * 1024
-/** pino's number for `fatal`. */
-const FATAL = 60
-const fatalLine = z.object({ level: z.literal(FATAL), reason: z.string().optional(), msg: z.string() })
 const RECOVERY = 'How to recover: '
 
 /** Fails when an HSM does not run because it could not: of those that were stopped nothing is said. */
@@ -45,21 +39,7 @@ async function hsmsOf(directory: string): Promise<SeenHsm[]> {
     ids.map(async (hsmId) => {
       const place = join(directory, hsmId)
       if ((await findProcess(place)) !== undefined) return { hsmId, trouble: undefined }
-      return { hsmId, trouble: await lastTrouble(join(place, HSM_FILES.log)) }
+      return { hsmId, trouble: await lastTrouble(place) }
     }),
   )
-}
-
-/** What the last line of a log says, if it is the word of a process that could not run. */
-async function lastTrouble(path: string): Promise<string | undefined> {
-  const size = (await stat(path).catch(() => undefined))?.size ?? 0
-  if (size === 0) return undefined
-  const text = (await readFile(path, 'utf8')).slice(-TAIL_BYTES)
-  const last = text.trimEnd().split('\n').at(-1) ?? ''
-  try {
-    const line = fatalLine.parse(JSON.parse(last))
-    return line.reason ?? line.msg
-  } catch {
-    return undefined
-  }
 }

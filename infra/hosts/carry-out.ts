@@ -100,7 +100,7 @@ async function act(order: HostOrder, { host }: CarryOutOptions): Promise<HostRep
   }
   const now = await host.condition(hsmId)
   if (now.kind === 'cut-off') throw new Error(now.why)
-  return { listens: true, condition: now.kind, why: now.kind === 'running' ? null : now.why }
+  return { listens: true, condition: now.kind, why: now.why ?? null }
 }
 
 async function begin({ hsmId, config }: HostOrder, host: Host): Promise<void> {

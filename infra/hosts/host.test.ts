@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, before, beforeEach, test } from 'node:test'
@@ -20,6 +20,9 @@ import { openFleet, type Fleet } from '../pki/fleet.ts'
 import { isAlive } from '../processes/identity.ts'
 import { addressBlock, addressPool } from './addresses.ts'
 import { startHost, type Host } from './host.ts'
+
+/** What outlives a zeroisation: no secret is in it. */
+const KEPT = ['hsm.json', 'hsm.log', 'audit', 'zeroised', 'refused']
 
 let root: string
 let fleet: Fleet
@@ -114,6 +117,16 @@ test('HSMs outlive a host that leaves them, and the next one adopts them', async
   assert.equal(lines.filter(({ msg }) => msg === 'started an HSM process').length, 1)
 })
 
+test('an HSM whose file about its process is gone tells of itself again, and is adopted', async () => {
+  const { hsm, pid } = await running()
+  await host.stop({ leaveRunning: true })
+  await rm(join(dir, hsm.id, HSM_FILES.running))
+  host = await start()
+  const pids = async () => (await host.list()).map((each) => each.pid)
+  await untilTrue(async () => (await pids()).includes(pid), { seconds: 30, what: () => JSON.stringify(lines) })
+  assert.equal(await phaseOf(hsm), 'blank')
+})
+
 test('a host that stops for good ends its HSMs; the next one has them again', async () => {
   const { hsm, pid } = await running()
   await host.stop({ leaveRunning: false })
@@ -123,18 +136,48 @@ test('a host that stops for good ends its HSMs; the next one has them again', as
   assert.notEqual(await pidOf(hsm), pid)
 })
 
-test('an HSM that cannot start is tried again after growing pauses, and its last words are logged', async () => {
+test('an HSM that cannot start is tried again after growing pauses, and says why until what is wrong is mended', async () => {
   const { hsm, pid } = await running()
-  const file = join(dir, hsm.id, HSM_FILES.config)
-  const good = await readFile(file, 'utf8')
-  await writeFile(file, good.replace('"hsmType"', '"hsmKind"'))
+  const file = join(dir, hsm.id, 'seal.key')
+  const good = await readFile(file)
+  await writeFile(file, good.subarray(0, 16))
   process.kill(pid, 'SIGKILL')
   const ends = () => lines.filter(({ msg }) => msg === 'an HSM process ended; it is started again')
   await untilTrue(() => Promise.resolve(ends().length >= 3), { seconds: 30, what: () => JSON.stringify(lines) })
-  assert.match(String(ends()[2]?.['lastWords']), /hsmKind|hsmType/)
+  assert.match(String(ends()[2]?.['lastWords']), /seal\.key has 16 bytes instead of 32/)
+  const why = 'The HSM cannot start: seal.key has 16 bytes instead of 32: restore it from a copy; its log says more.'
+  assert.deepEqual(await host.condition(hsm.id), { kind: 'lost', why })
   await writeFile(file, good)
   await host.certify(hsm)
   assert.equal(await phaseOf(hsm), 'blank')
+  assert.deepEqual(await host.condition(hsm.id), { kind: 'running' })
+})
+
+test('a zeroisation that a kill cut short anywhere is ended by the host that starts next', async () => {
+  const { hsm } = await running()
+  await host.stop({ leaveRunning: false })
+  // Killed right after its first write.
+  await writeFile(join(dir, hsm.id, 'seal.key'), 'zeroised'.repeat(4))
+  host = await start()
+  await untilTrue(async () => (await host.condition(hsm.id)).kind === 'zeroised', {
+    seconds: 30,
+    what: () => JSON.stringify(lines),
+  })
+  const left = async () => (await readdir(join(dir, hsm.id))).filter((name) => !KEPT.includes(name))
+  await untilTrue(async () => (await left()).length === 0, { seconds: 30, what: () => 'something is left' })
+
+  // Killed where only the mark told: the process is not needed for the rest.
+  const marked = (await running()).hsm
+  await host.stop({ leaveRunning: false })
+  await rename(join(dir, marked.id, 'seal.key'), join(dir, marked.id, 'zeroised'))
+  host = await start()
+  assert.deepEqual(await host.condition(marked.id), {
+    kind: 'zeroised',
+    why: 'The tamper response of the HSM has destroyed its keys.',
+  })
+  const remains = (await readdir(join(dir, marked.id))).filter((name) => !KEPT.includes(name))
+  assert.deepEqual(remains, [])
+  assert.equal((await readFile(join(dir, marked.id, 'zeroised'))).length, 0)
 })
 
 test('remove ends the process and takes its directory away; twice is once', async () => {

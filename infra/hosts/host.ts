@@ -22,6 +22,7 @@ import type { DeviceIssuer, IssuedDevice } from '../pki/device.ts'
 import type { Fleet } from '../pki/fleet.ts'
 import { bindable } from './addresses.ts'
 import { endProcess, findProcess, lastWords, runsOn, startProcess } from './hsm-process.ts'
+import { inShort, troubleOf } from './last-trouble.ts'
 import { wasZeroised } from './zeroised.ts'
 
 export interface HostOptions {
@@ -83,6 +84,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
 class HostAgent implements Host {
   readonly #options: HostOptions
   readonly #supervised = new Map<string, Supervised>()
+  /** Those whose zeroisation was looked after. */
+  readonly #zeroised = new Set<string>()
   readonly #stop = new AbortController()
   #watching: Promise<void> = Promise.resolve()
 
@@ -93,7 +96,8 @@ class HostAgent implements Host {
   async begin(): Promise<void> {
     for (const hsmId of await this.#ids()) {
       if (await exists(join(this.#directory(hsmId), REMOVED))) await this.remove(hsmId)
-      else if (!(await wasZeroised(this.#directory(hsmId)))) await this.#adoptOrStart(hsmId)
+      else if (await wasZeroised(this.#directory(hsmId))) await this.#endZeroised(hsmId)
+      else await this.#adoptOrStart(hsmId)
     }
     this.#watching = this.#watch()
   }
@@ -149,7 +153,7 @@ class HostAgent implements Host {
 
   async condition(hsmId: HsmId): Promise<HsmCondition> {
     const directory = this.#directory(hsmId)
-    if (!(await exists(join(directory, HSM_FILES.config)))) {
+    if (!(await exists(directory))) {
       return { kind: 'lost', why: 'The directory of the HSM is gone from its host.' }
     }
     if (await wasZeroised(directory)) {
@@ -157,9 +161,15 @@ class HostAgent implements Host {
     }
     if ((await findProcess(directory)) !== undefined) return { kind: 'running' }
     const refused = await readText(join(directory, HSM_FILES.refused))
-    if (refused === undefined) return { kind: 'running' }
-    this.#options.log.warn({ hsmId, refused }, 'an HSM cannot open its store')
-    return { kind: 'lost', why: 'The sealed store of the HSM cannot be opened; its log says why.' }
+    if (refused !== undefined) {
+      this.#options.log.warn({ hsmId, refused }, 'an HSM cannot use what is in its directory')
+      return { kind: 'lost', why: `The HSM cannot start: ${inShort(refused, directory)}; its log says more.` }
+    }
+    const trouble = await troubleOf(directory)
+    return {
+      kind: 'running',
+      ...(trouble !== undefined && { why: `It cannot start: ${inShort(trouble, directory)}.` }),
+    }
   }
 
   async remove(hsmId: HsmId | string): Promise<void> {
@@ -190,8 +200,13 @@ class HostAgent implements Host {
   async list() {
     return Promise.all(
       (await this.#ids()).map(async (hsmId) => {
-        const { address } = await readConfig(this.#directory(hsmId))
-        return { hsmId, address, pid: await findProcess(this.#directory(hsmId)) }
+        const directory = this.#directory(hsmId)
+        // The HSM mends its file at its next start; one that is damaged must not hide the others.
+        const address = await readConfig(directory).then(
+          (config) => config.address,
+          () => '',
+        )
+        return { hsmId, address, pid: await findProcess(directory) }
       }),
     )
   }
@@ -210,7 +225,10 @@ class HostAgent implements Host {
         if (entry.pid !== undefined && (await runsOn(entry.pid, this.#directory(hsmId)))) continue
         if (entry.pid !== undefined) await this.#noteEnd(hsmId, entry)
         // Nothing can come of it: it waits to be removed.
-        if (await wasZeroised(this.#directory(hsmId))) continue
+        if (await wasZeroised(this.#directory(hsmId))) {
+          await this.#endZeroised(hsmId)
+          continue
+        }
         if (entry.nextStart <= Date.now() && this.#supervised.has(hsmId) && !stopped(this.#stop.signal)) {
           await this.#adoptOrStart(hsmId).catch((error: unknown) => {
             this.#options.log.error({ hsmId, err: error }, 'an HSM process could not be started')
@@ -218,6 +236,18 @@ class HostAgent implements Host {
         }
       }
       await pause(LOOK_MS, this.#stop.signal)
+    }
+  }
+
+  /** Its process is gone, maybe before it was done: one more does the rest, and ends. */
+  async #endZeroised(hsmId: string): Promise<void> {
+    if (this.#zeroised.has(hsmId)) return
+    this.#zeroised.add(hsmId)
+    try {
+      const directory = this.#directory(hsmId)
+      if ((await findProcess(directory)) === undefined) await (await startProcess(directory)).ended
+    } catch (error) {
+      this.#options.log.error({ hsmId, err: error }, 'what is left of a zeroised HSM could not be removed yet')
     }
   }
 

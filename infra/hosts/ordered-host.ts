@@ -125,7 +125,7 @@ export function orderedHost(hostId: string, { database, issuer, keySeparation }:
       if (order?.condition === 'lost' || order?.condition === 'zeroised') {
         return { kind: order.condition, why: order.why ?? '' }
       }
-      return { kind: 'running' }
+      return { kind: 'running', ...(typeof order?.why === 'string' && { why: order.why }) }
     },
 
     remove: (hsmId) => toGo(hsmId, 'gone'),

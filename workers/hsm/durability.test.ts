@@ -1,9 +1,7 @@
 /** A real HSM process that is killed under load, again and again, and one whose disk is full. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -14,6 +12,7 @@ import type { ClientOperations } from './protocol/client-operations.ts'
 import type { Connection } from './protocol/connection.ts'
 import { activatedCluster, aliceOn } from './testing/activated.ts'
 import type { TestCluster } from './testing/process.ts'
+import { smallDisk, whyNoSmallDisk } from './testing/small-disk.ts'
 
 const ROUNDS = 15
 const one = { requireTwoCopies: false } as const
@@ -97,27 +96,19 @@ test(`killed ${ROUNDS} times at any moment of making and deleting keys, an HSM k
   for (const handle of answered) assert.ok(timesLogged(handle) >= (gone.has(handle) ? 2 : 1), `the log lacks ${handle}`)
 })
 
-const mounts = spawnSync('unshare', ['--mount', 'true']).status === 0 && process.getuid?.() === 0
+const noDisk = whyNoSmallDisk()
 
 test(
   'on a full disk management is refused with the reason, keys go on being used, and nothing acknowledged is lost',
-  { skip: mounts ? false : 'needs to be root, to mount a small disk' },
-  async (t) => {
-    const disk = await mkdtemp(join(tmpdir(), 'small-disk-'))
-    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', disk])
-    if (mounted.status !== 0) {
-      await rm(disk, { recursive: true })
-      return t.skip('a small disk cannot be mounted here')
-    }
-    const before = process.env['TMPDIR']
-    process.env['TMPDIR'] = disk
+  { skip: noDisk ?? false },
+  async () => {
+    const disk = await smallDisk('12m')
     let cluster: TestCluster | undefined
     try {
-      cluster = await activatedCluster()
+      cluster = await disk.within(() => activatedCluster())
       const client = await aliceOn(cluster)
       const { key } = await makeKey(client, 'kept')
-      const filler = join(disk, 'filler')
-      await fill(filler)
+      await disk.fill()
       let refusals = 0
       const made = new Set([key.handle])
       while (refusals < 20) {
@@ -133,9 +124,11 @@ test(
       const data = Buffer.from('still served')
       const sealed = await client.call('encrypt', { handle: key.handle, mechanism: { name: 'aes-gcm' }, data, ...one })
       assert.equal(sealed.ciphertext.length, data.length + 16)
-      // Killed on the full disk, and given room, it starts again with everything.
+      // Killed on the full disk it says why it cannot start; given room, it starts again with everything.
       await cluster.first.stop('SIGKILL')
-      await rm(filler)
+      await disk.fill()
+      await assert.rejects(cluster.first.start(), /the HSM could not .*Free some space/)
+      await disk.free()
       await cluster.first.start()
       const again = await aliceOn(cluster)
       const held = await handlesOf(again)
@@ -147,24 +140,8 @@ test(
       await again.close()
       assert.deepEqual((await auditOf(cluster)).findings, [])
     } finally {
-      if (before === undefined) delete process.env['TMPDIR']
-      else process.env['TMPDIR'] = before
       await cluster?.first.dispose()
-      spawnSync('umount', [disk])
-      await rm(disk, { recursive: true })
+      await disk.dispose()
     }
   },
 )
-
-/** Takes all that is left of the disk. */
-async function fill(path: string): Promise<void> {
-  for (const bytes of [1024 * 1024, 4096]) {
-    for (;;) {
-      try {
-        await writeFile(path, Buffer.alloc(bytes), { flag: 'a' })
-      } catch {
-        break
-      }
-    }
-  }
-}

@@ -1,5 +1,5 @@
 /** An HSM: its parts put together, started and stopped in the right order. */
-import { readFile, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { AuditLog } from './audit/audit-log.ts'
@@ -7,13 +7,16 @@ import { SeenClients } from './client-port/seen-clients.ts'
 import type { AuditEvent } from './audit/event.ts'
 import { PeerHeads } from './audit/peer-heads.ts'
 import { serveClients } from './client-port/serve.ts'
-import { HSM_FILES, hsmConfig, type HsmConfig } from '../../provider-schema/hsm-directory.ts'
+import { HSM_FILES, type HsmConfig } from '../../provider-schema/hsm-directory.ts'
 import { clusterIdentity, type ClusterIdentity } from './identity/cluster-identity.ts'
-import { deviceIdentity } from './identity/device.ts'
+import { deviceIdentity, type Device } from './identity/device.ts'
 import { writeWhole } from './identity/files.ts'
 import { stayDrained } from './management-port/drain.ts'
+import { findConfig, keptConfig, requireConfig, settleConfig } from './kept-config.ts'
+import { leavingWhy } from './refusal.ts'
 import { phaseOf } from './management-port/managed-hsm.ts'
 import { serveManagement } from './management-port/serve.ts'
+import { endZeroisation } from './management-port/zeroise.ts'
 import { systemQuorumClock } from './quorum/clock.ts'
 import { watchPeerChanges } from './quorum/peer-changes.ts'
 import { Quorum } from './quorum/quorum.ts'
@@ -27,7 +30,7 @@ import { lockDirectory } from './server/directory-lock.ts'
 import { Keys } from './vault/keys.ts'
 import type { RecordStore } from './vault/record-store.ts'
 import { openSealedStore } from './vault/sealed-store.ts'
-import { sealKeyOf, VaultDamaged } from './vault/seal.ts'
+import { hasVault, sealKeyOf } from './vault/seal.ts'
 import { Users } from './vault/users.ts'
 
 /** How long requests under way may take to finish at a stop, in milliseconds. */
@@ -79,16 +82,20 @@ async function start(
   { directory, version, log, signal, onZeroised }: HsmOptions,
   atStop: (cleanup: Cleanup) => unknown,
 ): Promise<HsmConfig> {
-  const config = await readConfig(directory)
-  const lock = await lockDirectory(directory)
-  atStop(() => lock.release())
   const running = join(directory, HSM_FILES.running)
+  const startedAt = new Date().toISOString()
+  const sayRunning = () => writeWhole(running, JSON.stringify({ pid: process.pid, startedAt, version }))
+  let isUp = false
+  const lock = await lockDirectory(directory, () => {
+    // The host started another process: the file that tells of this one is gone or damaged.
+    if (isUp) void sayRunning().catch(() => undefined)
+  })
+  atStop(() => lock.release())
   // Left behind by a process that was killed.
   await rm(running, { force: true })
 
-  const store = await openStore(directory, config.hsmId)
-  atStop(() => store.close())
-  const device = await deviceIdentity({ directory, config, local: store.local, signal })
+  await endZeroisation(directory)
+  const { config, store, device } = await leavingWhy(directory, () => openDirectory({ directory, log, signal, atStop }))
   const audit = await AuditLog.open({ directory, hsmId: config.hsmId, device, local: store.local, log })
   atStop(() => audit.close())
   const identity = clusterIdentity(store)
@@ -200,36 +207,43 @@ async function start(
   })
   atStop(() => management.close(MANAGEMENT_GRACE_MS))
 
-  const startedAt = new Date().toISOString()
-  await writeWhole(running, JSON.stringify({ pid: process.pid, startedAt, version }))
-  atStop(() => rm(running, { force: true }))
+  await sayRunning()
+  isUp = true
+  atStop(() => {
+    isUp = false
+    return rm(running, { force: true })
+  })
   log.info({ hsmId: config.hsmId, address: config.address, phase: phase() }, 'HSM is up')
   return config
 }
 
-/** Opens the sealed store; that it cannot be opened is left in the directory for the host, which tells the service. */
-async function openStore(directory: string, hsmId: string): Promise<RecordStore> {
-  const refused = join(directory, HSM_FILES.refused)
-  try {
-    const sealKey = await sealKeyOf(directory)
-    const store = await openSealedStore({ directory, sealKey, hsmId })
-    sealKey.fill(0)
-    await rm(refused, { force: true })
-    return store
-  } catch (error) {
-    // A disk that takes nothing more must not hide why the store was refused.
-    if (error instanceof VaultDamaged) await writeWhole(refused, error.message).catch(() => undefined)
-    throw error
-  }
+interface Opened {
+  readonly config: HsmConfig
+  readonly store: RecordStore
+  readonly device: Device
 }
 
-async function readConfig(directory: string): Promise<HsmConfig> {
-  const path = join(directory, HSM_FILES.config)
-  try {
-    return hsmConfig.parse(JSON.parse(await readFile(path, 'utf8')))
-  } catch (cause) {
-    throw new Error(`${path} is not a configuration of an HSM`, { cause })
-  }
+/** All that an HSM is, from what is in its directory. Throws VaultDamaged or DeviceCertificateWrong when it is not as it was left. */
+async function openDirectory({
+  directory,
+  log,
+  signal,
+  atStop,
+}: Pick<HsmOptions, 'directory' | 'log' | 'signal'> & {
+  readonly atStop: (cleanup: Cleanup) => unknown
+}): Promise<Opened> {
+  const found = await findConfig(directory)
+  // Nothing is made in a directory that is none of an HSM.
+  if (!(await hasVault(directory))) requireConfig(found)
+  const sealKey = await sealKeyOf(directory)
+  const hsmId = (local: Pick<RecordStore['local'], 'get'>) => (keptConfig(local) ?? requireConfig(found)).hsmId
+  const store = await openSealedStore({ directory, sealKey, hsmId })
+  sealKey.fill(0)
+  atStop(() => store.close())
+  const warn = (details: object, text: string) => log.warn(details, text)
+  const config = await settleConfig({ directory, found, local: store.local, warn })
+  const device = await deviceIdentity({ directory, config, local: store.local, signal, warn })
+  return { config, store, device }
 }
 
 function clusterFacts({ current }: ClusterIdentity, { hsmType }: HsmConfig) {

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import pino from 'pino'
 import packageJson from '../../package.json' with { type: 'json' }
 import { startHsm } from './hsm.ts'
+import { logDestination } from './log.ts'
 import { restartWarm } from './server/warm-start.ts'
 
 restartWarm()
@@ -10,7 +11,7 @@ restartWarm()
 // Whatever is made in the directory is for this user alone.
 process.umask(0o077)
 process.title = 'strongroom-hsm'
-const log = pino({ level: 'info', base: { pid: process.pid } })
+const log = pino({ level: 'info', base: { pid: process.pid } }, logDestination())
 
 process.on('uncaughtException', (error) => {
   log.fatal({ err: error }, 'the HSM ends: an error that nobody expected')

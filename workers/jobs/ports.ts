@@ -25,9 +25,9 @@ export interface HsmToRun {
 
 /** An HSM as its host sees it. `why` is a sentence, fit for StateMessage. */
 export type HsmCondition =
-  /** Its process runs, whether or not it answers; or is about to run again. */
-  | { readonly kind: 'running' }
-  /** What is in its directory cannot be used: there is none, or the store cannot be opened. */
+  /** Its process runs, whether or not it answers; or is about to run again. `why` it could not until now. */
+  | { readonly kind: 'running'; readonly why?: string }
+  /** What is in its directory cannot be used, or there is none. */
   | { readonly kind: 'lost'; readonly why: string }
   /** Its keys are destroyed, for good. */
   | { readonly kind: 'zeroised'; readonly why: string }

@@ -87,6 +87,20 @@ test('a zeroised HSM is DEGRADED and replaced at once, and what is said stays to
   )
 })
 
+test('of an HSM that cannot start for now, as on a full disk, it is shown why', async () => {
+  const { first } = await pair(['key'])
+  const { hosts } = b.ctx.ports
+  const why = 'It cannot start: the disk is full.'
+  const condition = () => Promise.resolve({ kind: 'running', why } as const)
+  const ports = { ...b.ctx.ports, hosts: { on: (id: string) => ({ ...hosts.on(id), condition }) } }
+  const cluster = await b.database.read.clusters.find(first.clusterId)
+  assert.ok(cluster)
+  await recover({ ...b.ctx, ports, recovery }, first, cluster, 6_000)
+  const { state, stateMessage } = await rowOf(first.id)
+  const expected = `The HSM does not answer. ${why} Its host restarts it; its keys are kept.`
+  assert.deepEqual([state, stateMessage], ['DEGRADED', expected])
+})
+
 test('the only HSM of a cluster is restored from the newest backup, which its message names', async () => {
   const { cluster, first, second } = await pair(['key'])
   await b.database.read.hsms.changeState(second.id, { from: 'ACTIVE', to: 'DELETE_IN_PROGRESS' })

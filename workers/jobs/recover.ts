@@ -64,9 +64,12 @@ async function show(ctx: Context, hsm: Hsm, cluster: Cluster, condition: HsmCond
     ? `${condition.why} ${await whatIsLost(ctx, hsm, cluster)}`.trim()
     : condition.kind === 'cut-off'
       ? `The HSM does not answer. ${condition.why}`
-      : 'The HSM does not answer. Its host restarts it; its keys are kept.'
+      : silenceOf(condition)
   await ctx.database.read.hsms.changeState(hsm.id, { from: 'ACTIVE', to: 'DEGRADED', message })
 }
+
+const silenceOf = ({ why }: { readonly why?: string }) =>
+  ['The HSM does not answer.', why, 'Its host restarts it; its keys are kept.'].filter(Boolean).join(' ')
 
 /** Where the content of a lost HSM comes from, and what does not come back. */
 async function whatIsLost(ctx: Context, hsm: Hsm, cluster: Cluster): Promise<string> {

@@ -1,5 +1,6 @@
 /** Opening a sealed backup file. */
-import type { FileHandle } from 'node:fs/promises'
+import { open, type FileHandle } from 'node:fs/promises'
+import { HsmError } from '../protocol/errors.ts'
 import { withFleetKey } from './fleet-key.ts'
 import {
   CHUNK_BYTES,
@@ -56,4 +57,22 @@ async function readAt(file: FileHandle, position: number, length: number): Promi
   const bytes = Buffer.alloc(Math.max(length, 0))
   const { bytesRead } = await file.read(bytes, 0, bytes.length, position)
   return bytes.subarray(0, bytesRead)
+}
+
+/** Whether a backup can be opened from its first byte to its last. */
+export async function isSound(path: string, fleetBackupKeyFile: string): Promise<boolean> {
+  const file = await open(path, 'r')
+  let backup: OpenedBackup | undefined
+  try {
+    backup = await readBackup(file, fleetBackupKeyFile)
+    const parts = backup.records()
+    while (!(await parts.next()).done);
+    return true
+  } catch (error) {
+    if (error instanceof HsmError && error.code === 'BackupInvalid') return false
+    throw error
+  } finally {
+    backup?.close()
+    await file.close()
+  }
 }

@@ -26,10 +26,17 @@ export interface RestoreOptions {
   readonly verified: () => Promise<void>
 }
 
+/** What is on this HSM's disk is not what was announced: the backup itself may be good, and is to be sent anew. */
+export class NotAsAnnounced extends HsmError {
+  constructor(why: string) {
+    super('StorageFailed', `the backup ${why}: it was damaged on its way or on this HSM's disk`)
+  }
+}
+
 /**
  * Reads a backup twice: once to check all of it, once to take its records over. The identity comes last, so that an HSM
  * is blank until it is whole. Cluster key pair and certificate are the backup's; the masking key is new. Throws
- * BackupInvalid, nothing changed then.
+ * NotAsAnnounced or BackupInvalid, nothing changed then.
  */
 export async function restoreBackup(options: RestoreOptions): Promise<IdentityRecord> {
   const { path, cluster, store } = options
@@ -37,8 +44,8 @@ export async function restoreBackup(options: RestoreOptions): Promise<IdentityRe
   let backup: OpenedBackup | undefined
   try {
     const found = await digestOf(file)
-    if (found.size !== options.size) throw invalid(`has ${found.size} bytes instead of ${options.size}`)
-    if (found.digest !== options.digest) throw invalid('does not have the digest that was announced')
+    if (found.size !== options.size) throw new NotAsAnnounced(`has ${found.size} bytes instead of ${options.size}`)
+    if (found.digest !== options.digest) throw new NotAsAnnounced('does not have the digest that was announced')
     backup = await readBackup(file, options.fleetBackupKeyFile)
     if (backup.about.mode !== cluster.mode) {
       throw invalid(`was made in ${backup.about.mode} mode and the cluster is in ${cluster.mode} mode`)

@@ -2,7 +2,7 @@
 import { mkdir, open, readdir, stat, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { isMissing, readIfThere, removeAll, syncDirectory, writeWhole } from '../identity/files.ts'
+import { isMissing, notWritten, readIfThere, removeAll, syncDirectory, writeWhole } from '../identity/files.ts'
 import { HsmError } from '../protocol/errors.ts'
 import { digestOf } from './digest.ts'
 
@@ -26,10 +26,14 @@ export class BackupSpool {
     this.#in = join(directory, SPOOLS.in)
   }
 
-  /** Makes the directories and removes what was forgotten in them. */
+  /** Makes the directories and removes what was forgotten in them, and what a kill left half written. */
   static async open(directory: string): Promise<BackupSpool> {
     const spool = new BackupSpool(directory)
-    for (const path of [spool.#out, spool.#in]) await mkdir(path, { recursive: true, mode: 0o700 })
+    for (const path of [spool.#out, spool.#in]) {
+      await mkdir(path, { recursive: true, mode: 0o700 })
+      const drafts = (await readdir(path)).filter((name) => name.endsWith('.new'))
+      await removeAll(drafts.map((name) => join(path, name)))
+    }
     await spool.removeForgotten()
     return spool
   }
@@ -78,7 +82,13 @@ export class BackupSpool {
 
   async announced(backupId: string): Promise<Announcement | undefined> {
     const text = await readIfThere(this.#announcement(backupId))
-    return text === undefined ? undefined : announcementShape.parse(JSON.parse(text))
+    if (text === undefined) return undefined
+    try {
+      return announcementShape.parse(JSON.parse(text))
+    } catch {
+      // Damaged: as if it had never been made. The control plane announces it again.
+      return undefined
+    }
   }
 
   /** Adds bytes at the end; what is there already is left as it is. Gives how many are here then. */
@@ -99,7 +109,7 @@ export class BackupSpool {
         await file.close()
       }
     } catch (cause) {
-      throw new HsmError('StorageFailed', 'the HSM could not store the backup', { cause })
+      throw notWritten('the HSM could not store the backup', cause)
     }
     return received + fresh.length
   }

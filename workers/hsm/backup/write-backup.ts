@@ -2,7 +2,7 @@
 import { open, rename, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { IdentityRecord } from '../identity/cluster-identity.ts'
-import { removeAll, syncDirectory } from '../identity/files.ts'
+import { notWritten, removeAll, syncDirectory } from '../identity/files.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { RecordStore } from '../vault/record-store.ts'
 import { newDigest, type Digest } from './digest.ts'
@@ -39,7 +39,7 @@ export async function writeBackup(options: WriteBackupOptions): Promise<{ size: 
   } catch (cause) {
     await removeAll([temporary])
     if (cause instanceof HsmError) throw cause
-    throw new HsmError('StorageFailed', 'the HSM could not store the backup', { cause })
+    throw notWritten('the HSM could not store the backup', cause)
   }
 }
 

@@ -134,13 +134,3 @@ test('with an altered store the HSM refuses to start and names the entry', async
   await cluster.first.start()
   await stillServes()
 })
-
-test('a configuration that cannot be read is named', async () => {
-  const path = join(cluster.first.directory, 'hsm.json')
-  const good = await readFile(path)
-  await cluster.first.stop()
-  await writeFile(path, '{"hsmId": 7')
-  await assert.rejects(cluster.first.start(), /hsm\.json is not a configuration of an HSM/)
-  await writeFile(path, good)
-  await cluster.first.start()
-})

@@ -1,6 +1,8 @@
 /** `backup-*` and `restore-*`: sealed files out of and into an HSM, a piece at a time. */
 import { writeBackup } from '../backup/write-backup.ts'
-import { restoreBackup } from '../backup/restore.ts'
+import { requireKnownFleetKey } from '../backup/fleet-key.ts'
+import { isSound } from '../backup/read-backup.ts'
+import { NotAsAnnounced, restoreBackup } from '../backup/restore.ts'
 import type { BackupSpool } from '../backup/spool.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { ManagementOperations } from '../protocol/management-operations.ts'
@@ -19,14 +21,16 @@ export function backupHandlers(hsm: ManagedHsm, spool: BackupSpool) {
   return {
     'backup-begin': ({ backupId }) =>
       oneBackup(async () => {
+        const { fleetBackupKeyFile } = hsm.config
+        await requireKnownFleetKey(fleetBackupKeyFile, hsm.store.local)
+        const path = spool.outgoing(backupId)
         const made = await spool.describeOutgoing(backupId)
-        if (made) return made
+        // What was damaged on this disk since would have the digest of its damage.
+        if (made && (await isSound(path, fleetBackupKeyFile))) return made
         await spool.removeForgotten()
         await hsm.peers.catchUp(CATCH_UP_MS)
         const identity = hsm.identity.current
         if (!identity) throw new HsmError('WrongState', 'this HSM belongs to no cluster: there is nothing to back up')
-        const { fleetBackupKeyFile } = hsm.config
-        const path = spool.outgoing(backupId)
         const about = { ...identity, hsmType: hsm.config.hsmType }
         const written = await writeBackup({ path, fleetBackupKeyFile, identity: about, store: hsm.store })
         hsm.log.info({ backupId, ...written }, 'backup sealed')
@@ -104,7 +108,8 @@ export function restoreHandlers(hsm: ManagedHsm, spool: BackupSpool, exclusive: 
           })
         } catch (error) {
           // Whatever is wrong with the bytes does not get better: the next attempt is to bring them anew.
-          if (error instanceof HsmError && error.code === 'BackupInvalid') await spool.removeIncoming(backupId)
+          const isInvalid = error instanceof HsmError && error.code === 'BackupInvalid'
+          if (isInvalid || error instanceof NotAsAnnounced) await spool.removeIncoming(backupId)
           throw error
         }
         await endFilling(hsm)

@@ -1,6 +1,6 @@
 /** The management port of whole HSM processes: what it promises across kills and repetitions. */
 import assert from 'node:assert/strict'
-import { access, readdir } from 'node:fs/promises'
+import { access, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -102,6 +102,26 @@ test('an upload that a kill cut in two goes on where it was', () =>
     await hsm.start()
     await managing(hsm, async (management) => {
       assert.equal(await upload(management), half)
+      assert.equal((await commit(hsm, management)).phase, 'active')
+    })
+    await assertRestored(hsm)
+  }))
+
+test('what was damaged on the disk of the HSM that is being filled is noticed, and can be sent anew', () =>
+  withBlankHsm(async (hsm) => {
+    const spool = join(hsm.directory, SPOOLS.in)
+    await managing(hsm, async (management) => {
+      await upload(management)
+      const part = await readFile(join(spool, `${BACKUP.backupId}.part`))
+      part.writeUInt8(part.readUInt8(5_000) ^ 1, 5_000)
+      await writeFile(join(spool, `${BACKUP.backupId}.part`), part)
+      const damaged = { code: 'StorageFailed', message: /digest .*: it was damaged on its way or on this HSM's disk/ }
+      await assert.rejects(commit(hsm, management), damaged)
+      assert.deepEqual(await readdir(spool), [])
+      await upload(management)
+      await writeFile(join(spool, `${BACKUP.backupId}.json`), '{"size":')
+      await assert.rejects(commit(hsm, management), { code: 'WrongState' })
+      assert.equal(await upload(management), 0)
       assert.equal((await commit(hsm, management)).phase, 'active')
     })
     await assertRestored(hsm)

@@ -9,21 +9,23 @@ export interface DirectoryLock {
   release(): Promise<void>
 }
 
-/** Throws an error that says so when another process holds the directory. */
-export async function lockDirectory(directory: string): Promise<DirectoryLock> {
+/**
+ * Throws an error that says so when another process holds the directory; that one's `onAsked` is called then: whoever started
+ * a second process does not know of the first.
+ */
+export async function lockDirectory(directory: string, onAsked: () => void = () => undefined): Promise<DirectoryLock> {
   const name = `strongroom-hsm-${createHash('sha256')
     .update(await realpath(directory))
     .digest('hex')
     .slice(0, 32)}`
   // Linux has socket names outside the file system, which vanish with their owner; elsewhere a file is left behind by a
   // killed process, and whether someone listens on it tells if it is stale.
-  if (process.platform === 'linux') return held(directory, await listen(`\0${name}`))
-  const path = join(tmpdir(), `${name}.sock`)
-  const server = await listen(path)
+  const path = process.platform === 'linux' ? `\0${name}` : join(tmpdir(), `${name}.sock`)
+  const server = await listen(path, onAsked)
   if (server) return held(directory, server)
   if (await someoneListens(path)) return held(directory, undefined)
-  await unlink(path)
-  return held(directory, await listen(path))
+  if (process.platform !== 'linux') await unlink(path)
+  return held(directory, await listen(path, onAsked))
 }
 
 function held(directory: string, server: Server | undefined): DirectoryLock {
@@ -33,9 +35,12 @@ function held(directory: string, server: Server | undefined): DirectoryLock {
 }
 
 /** Undefined when somebody has the name already. */
-function listen(path: string): Promise<Server | undefined> {
+function listen(path: string, onAsked: () => void): Promise<Server | undefined> {
   return new Promise((resolve, reject) => {
-    const server = createServer((socket) => socket.destroy())
+    const server = createServer((socket) => {
+      socket.destroy()
+      onAsked()
+    })
     server.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EADDRINUSE') resolve(undefined)
       else reject(error)

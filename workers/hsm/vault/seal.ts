@@ -5,7 +5,7 @@
  * of mode 0600 in the HSM's directory; whoever can read that file and the store can read the content.
  */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
-import { open, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
+import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HSM_FILES } from '../../../provider-schema/hsm-directory.ts'
 
@@ -27,6 +27,8 @@ export const HOW_TO_RECOVER =
 export const openMarkOf = (store: string) => `${store}.open`
 
 const KEY_BYTES = 32
+/** What is written over a seal key: one write destroys it and says that it was meant to be. */
+const DESTROYED = Buffer.from('zeroised'.repeat(KEY_BYTES / 8))
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 
@@ -84,7 +86,12 @@ function derive(secret: Uint8Array, info: string): Buffer {
  * VaultDamaged when sealed content is there but not its key, or when the HSM was zeroised.
  */
 export async function sealKeyOf(directory: string): Promise<Buffer> {
-  if (await wasZeroised(directory)) throw new VaultDamaged(`the HSM in ${directory} was zeroised`)
+  if (await zeroisationBegan(directory)) {
+    throw new VaultDamaged(
+      `the HSM in ${directory} was zeroised: its keys are destroyed, and it never starts again. The service replaces it; ` +
+        'what the other HSMs of the cluster or its newest backup hold comes back with the new one',
+    )
+  }
   const path = join(directory, VAULT_FILES.sealKey)
   try {
     const key = await readFile(path)
@@ -103,6 +110,11 @@ export async function sealKeyOf(directory: string): Promise<Buffer> {
   return createSealKey(directory)
 }
 
+/** Whether anything was ever kept in this directory. */
+export async function hasVault(directory: string): Promise<boolean> {
+  return (await exists(join(directory, VAULT_FILES.sealKey))) || (await exists(join(directory, VAULT_FILES.store)))
+}
+
 async function createSealKey(directory: string): Promise<Buffer> {
   const path = join(directory, VAULT_FILES.sealKey)
   const key = randomBytes(KEY_BYTES)
@@ -119,36 +131,70 @@ async function createSealKey(directory: string): Promise<Buffer> {
 }
 
 /**
- * Zeroises: overwrites and removes the seal key first, which makes all that is sealed unreadable at once, then leaves a
- * mark and removes the store. May be repeated after a crash in between. (Flash and journalling file systems may keep an
- * old copy of an overwritten block; on such media the directory belongs on an encrypted volume.)
+ * Zeroises: destroys the seal key, which makes all that is sealed unreadable at once, then removes the store and whatever
+ * else is named in `also`, and last makes what stands in the key's place the mark of the end. The first write destroys the
+ * key and says so, and none after it needs room on the disk: killed in between, `zeroisationBegan` tells, and calling this again
+ * ends it. (Flash and journalling file systems may keep an old copy of an overwritten block; on such media the directory
+ * belongs on an encrypted volume.)
  */
-export async function destroySealKey(directory: string): Promise<void> {
-  const path = join(directory, VAULT_FILES.sealKey)
+export async function destroySealKey(directory: string, also: readonly string[] = []): Promise<void> {
+  const key = join(directory, VAULT_FILES.sealKey)
+  const mark = join(directory, VAULT_FILES.zeroised)
+  // A disk that takes no write at all still lets the file be renamed, which keeps the HSM from ever starting again.
+  const failed = await overwrite(key).then(
+    () => false,
+    () => true,
+  )
+  if (failed) await renameIfThere(key, mark)
+  const store = join(directory, VAULT_FILES.store)
+  for (const path of [`${key}.new`, store, openMarkOf(store), ...also.map((name) => join(directory, name))]) {
+    // Something that is under way may still be writing there.
+    await rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 })
+  }
+  await syncDirectory(directory)
+  await renameIfThere(key, mark)
+  const file = await open(mark, 'a', 0o600)
+  try {
+    if (failed) await overwrite(mark)
+    await file.truncate(0)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await syncDirectory(directory)
+}
+
+/** Nothing when there is no such file. */
+async function overwrite(path: string): Promise<void> {
   try {
     const file = await open(path, 'r+')
     try {
-      await file.write(randomBytes(KEY_BYTES), 0, KEY_BYTES, 0)
-      await file.sync()
-      await file.write(Buffer.alloc(KEY_BYTES), 0, KEY_BYTES, 0)
+      await file.write(DESTROYED, 0, KEY_BYTES, 0)
       await file.sync()
     } finally {
       await file.close()
     }
-    await unlink(path)
   } catch (error) {
     if (!isMissing(error)) throw error
   }
-  await rm(`${path}.new`, { force: true })
-  await syncDirectory(directory)
-  const mark = await open(join(directory, VAULT_FILES.zeroised), 'w', 0o600)
-  await mark.sync()
-  await mark.close()
-  await rm(join(directory, VAULT_FILES.store), { recursive: true, force: true })
-  await rm(openMarkOf(join(directory, VAULT_FILES.store)), { force: true })
-  await syncDirectory(directory)
 }
 
+async function renameIfThere(from: string, to: string): Promise<void> {
+  await rename(from, to).catch((error: unknown) => {
+    if (!isMissing(error)) throw error
+  })
+}
+
+/** Whether a zeroisation has begun in this directory: its end is `destroySealKey`. */
+export async function zeroisationBegan(directory: string): Promise<boolean> {
+  if (await wasZeroised(directory)) return true
+  const key = await readFile(join(directory, VAULT_FILES.sealKey)).catch(() => undefined)
+  const began = key?.equals(DESTROYED) === true
+  key?.fill(0)
+  return began
+}
+
+/** Whether one has come so far that this HSM can never start again. For who must not look at the key. */
 export function wasZeroised(directory: string): Promise<boolean> {
   return exists(join(directory, VAULT_FILES.zeroised))
 }

@@ -33,13 +33,13 @@ interface Job {
 type CommitListener = (entries: readonly FeedEntry[], origin: 'local' | 'peer') => void
 
 /**
- * Opens the store in an HSM's directory. `hsmId` signs this HSM's own versions. Throws VaultDamaged when what is on disk
- * is not what this HSM left there.
+ * Opens the store in an HSM's directory. `hsmId` signs this HSM's own versions; who does not know it yet may look into what
+ * the store keeps for this HSM alone. Throws VaultDamaged when what is on disk is not what this HSM left there.
  */
 export async function openSealedStore(options: {
   readonly directory: string
   readonly sealKey: Uint8Array
-  readonly hsmId: string
+  readonly hsmId: string | ((local: Pick<RecordStore['local'], 'get'>) => string)
 }): Promise<RecordStore> {
   const records = new Map<string, FeedEntry>()
   const local = new Map<string, Uint8Array>()
@@ -50,7 +50,13 @@ export async function openSealedStore(options: {
     const [counter, hsmId, seq, value] = recordShape.parse(packr.unpack(plaintext))
     records.set(path, { path, seq, version: { counter, hsmId }, ...(value && { value }) })
   })
-  return new SealedStore(options.hsmId, file, records, local)
+  const { hsmId } = options
+  try {
+    return new SealedStore(typeof hsmId === 'string' ? hsmId : hsmId(local), file, records, local)
+  } catch (error) {
+    await file.close()
+    throw error
+  }
 }
 
 class SealedStore implements RecordStore {

@@ -17,6 +17,8 @@ import { requireDatabase } from './store-head.ts'
 import { markOpen, tryWriting } from './store-probe.ts'
 
 const SUMMARY = 'summary'
+/** So many that do not open mean that none does. */
+const TRIED_ENTRIES = 16
 const packr = new Packr({ useRecords: false })
 
 /** What the store knows of itself besides its entries. */
@@ -111,11 +113,12 @@ export class StoreFile {
       tryWriting(database)
       return file
     } catch (cause) {
+      const nothingOpens = file.#opensNothing()
       await file.close()
-      throw new VaultDamaged(
-        `the sealed store ${path} is damaged: ${reasonOf(cause)}. Nothing of it was used. ${HOW_TO_RECOVER}`,
-        { cause },
-      )
+      const what = nothingOpens
+        ? `the sealed store ${path} is damaged, or ${VAULT_FILES.sealKey} beside it: nothing in it opens with that key. If you have a copy of ${VAULT_FILES.sealKey}, restore it`
+        : `the sealed store ${path} is damaged: ${reasonOf(cause)}`
+      throw new VaultDamaged(`${what}. Nothing of it was used. ${HOW_TO_RECOVER}`, { cause })
     }
   }
 
@@ -180,6 +183,24 @@ export class StoreFile {
       }
       this.#database.putSync(SUMMARY, summary)
     })
+  }
+
+  /** Of a store that holds anything: the seal key is another one, then. */
+  #opensNothing(): boolean {
+    const opens = ({ key, value }: { key: string; value: Buffer }) => {
+      try {
+        this.#seal.open(key, value)
+        return true
+      } catch {
+        return false
+      }
+    }
+    try {
+      const tried = [...this.#database.getRange({ limit: TRIED_ENTRIES })]
+      return tried.length > 1 && !tried.some(opens)
+    } catch {
+      return false
+    }
   }
 
   #load(load: (name: string, plaintext: Buffer) => void): void {

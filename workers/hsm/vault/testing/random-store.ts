@@ -1,5 +1,5 @@
 /** A sealed store with a content that a seed chooses, and where in its file LMDB's own bytes are. */
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chanceOf } from '../../../../test/support/chance.ts'
@@ -7,6 +7,7 @@ import { sealKeyOf } from '../seal.ts'
 import { openSealedStore } from '../sealed-store.ts'
 
 export const PAGE = 4096
+const ROUNDS = 24
 const HEADER = 24
 const META_END = 168
 const BRANCH = 1
@@ -16,7 +17,7 @@ const LIST_KEY = 8
 
 /**
  * A new directory with a store, and beside it in `expected.json` the byte each path's value consists of, `null` for what was
- * removed. The seed chooses everything but the sealed bytes. Some seeds lead to a tree of three levels.
+ * removed; in `before.mdb` and `long-before.mdb` the file as it was earlier. The seed chooses everything but the sealed bytes. Some seeds lead to a tree of three levels.
  */
 export async function randomStore(seed: number): Promise<string> {
   const chance = chanceOf(seed)
@@ -27,7 +28,7 @@ export async function randomStore(seed: number): Promise<string> {
   const names = [16, 40, 400, 1500][below(4)] ?? 16
   const together = names > 100 ? 200 : 1 + below(3)
   const longest = names > 100 ? 1_200 : 6_000
-  for (let round = 0; round < 24; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     const changes = new Map<string, Buffer | undefined>()
     for (let i = 0; i < together; i++) {
       const name = below(names)
@@ -43,6 +44,8 @@ export async function randomStore(seed: number): Promise<string> {
         expected[path] = null
       }
     }
+    const earlier = { 12: 'long-before', [ROUNDS - 1]: 'before' }[round]
+    if (earlier !== undefined) await copyFile(join(directory, 'store', 'data.mdb'), join(directory, `${earlier}.mdb`))
     await store.write([...changes].map(([path, value]) => ({ path, value })))
   }
   await store.close()
