@@ -1,10 +1,11 @@
 /** `strongroom up --detach`: the launcher in a process of its own, and how it learns what to do. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdir, open, type FileHandle } from 'node:fs/promises'
+import { open, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import type { Configuration } from '../configuration/configuration.ts'
+import { ownDirectory } from '../files/own-directory.ts'
 import { NODE_FLAGS } from '../node/flags.ts'
 import { PLACES } from '../places.ts'
 import { Trouble } from '../trouble.ts'
@@ -29,7 +30,7 @@ const SAID_BYTES = 64 * 1024
 export async function upDetached(configuration: Configuration, patienceMs = PATIENCE_MS): Promise<void> {
   const began = performance.now()
   const logs = join(configuration.data, PLACES.logs)
-  await mkdir(logs, { recursive: true, mode: 0o700 })
+  await ownDirectory(logs)
   const consoleFile = join(logs, 'console.log')
   const output = await open(consoleFile, 'w+', 0o600)
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(AWS_|PG|STRONGROOM_)/.test(name)))

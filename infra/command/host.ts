@@ -1,10 +1,10 @@
 /** `strongroom host`: the HSMs of a region that this machine runs. */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { REGION_NAME } from '../configuration/configuration.ts'
 import { configuredDatabaseUrl } from '../configuration/database-url.ts'
 import { loadConfiguration } from '../configuration/load.ts'
+import { ownDirectory } from '../files/own-directory.ts'
 import { addressesIn } from '../hosts/pool.ts'
 import { runHost, type HostSettings } from '../hosts/run-host.ts'
 import { createLog } from '../log/log.ts'
@@ -20,7 +20,7 @@ const zoneNames = z.array(z.string().min(1).max(64)).min(1)
 /** Until a signal. HSM processes run on when it ends: they do not need it. */
 export async function host(flags: HostFlags): Promise<void> {
   const settings = await settingsOf(flags)
-  await mkdir(join(settings.data, PLACES.logs), { recursive: true, mode: 0o700 })
+  await ownDirectory(join(settings.data, PLACES.logs))
   const name = `${settings.region}-host`
   const log = createLog({ name, file: join(settings.data, PLACES.logs, `${name}.log`), terminal: true })
   const signalled = new Promise<void>((resolve) => {

@@ -1,10 +1,10 @@
 /** `strongroom region`: one region, or a part of it, in this process. */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { zonesOf, type Configuration } from '../configuration/configuration.ts'
 import { configuredDatabaseUrl } from '../configuration/database-url.ts'
 import { loadConfiguration } from '../configuration/load.ts'
+import { ownDirectory } from '../files/own-directory.ts'
 import { createLog } from '../log/log.ts'
 import { PLACES } from '../places.ts'
 import { startRegion } from '../region/region.ts'
@@ -18,7 +18,7 @@ const roleNames = z.array(z.enum(ROLES)).min(1)
 export async function region(flags: RegionFlags): Promise<void> {
   const configuration = await loadConfiguration({ ...flags, regions: undefined })
   const settings = settingsOf(configuration, flags)
-  await mkdir(join(settings.data, PLACES.logs), { recursive: true, mode: 0o700 })
+  await ownDirectory(join(settings.data, PLACES.logs))
   const name = settings.roles.length === ROLES.length ? flags.region : `${flags.region}-${settings.roles.join('-')}`
   const log = createLog({ name, file: join(settings.data, PLACES.logs, `${name}.log`), terminal: true })
   const signalled = new Promise<void>((resolve) => {

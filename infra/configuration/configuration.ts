@@ -13,6 +13,7 @@ export const REGION_NAME = /^[a-z]{2}(-(gov|isob|iso))?-(east|west|north|south|c
 
 /** Slower than this would outlast what others wait for. */
 const MOST_PACE = 5
+const PACES = `must be instant, aws, or a number above 0 and up to ${MOST_PACE}`
 
 export const DEFAULT_PORT = 4570
 export const DEFAULT_REGIONS = ['us-east-1'] as const
@@ -78,7 +79,7 @@ export const configurationFile = z.strictObject({
   /**
    * How long transitions take: as long as the work does, about as long as at AWS, or a fraction of that, e.g. 0.01.
    */
-  pace: z.union([z.enum(['instant', 'aws']), z.number().positive().max(MOST_PACE)]).default('instant'),
+  pace: z.union([z.enum(['instant', 'aws']), z.number().positive().max(MOST_PACE)], PACES).default('instant'),
   /** The service clock may be moved ahead, with "strongroom clock advance". */
   rehearsal: z.boolean().default(false),
   /** Which uses of a key exclude each other, for every HSM (docs/keys.md). */

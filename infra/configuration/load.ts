@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { HSM_TYPES } from '../../provider-schema/limits.ts'
 import { PLACES } from '../places.ts'
-import { codeOf, Trouble } from '../trouble.ts'
+import { codeOf, Trouble, whyNot } from '../trouble.ts'
 import {
   configurationFile,
   DEFAULT_ACCOUNTS,
@@ -88,7 +88,7 @@ async function readConfigurationFile(named: string | undefined, data: string): P
   if (named === undefined && data === '') return {}
   const text = await readFile(path, 'utf8').catch((error: unknown) => {
     if (named === undefined && codeOf(error) === 'ENOENT') return '{}'
-    throw new Trouble(`${path} cannot be read.`, { cause: error })
+    throw new Trouble(`${path} cannot be read: ${whyNot(error)}.`, { cause: error })
   })
   try {
     const content: unknown = JSON.parse(text)

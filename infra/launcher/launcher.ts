@@ -2,7 +2,7 @@
  * Everything on one machine: the embedded PostgreSQL, a process for each region, the front door. Keeps them alive, and
  * stops them in order. Is itself expendable: when it is killed, HSMs and PostgreSQL run on and the next one takes over.
  */
-import { chmod, mkdir, rm } from 'node:fs/promises'
+import { chmod, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
@@ -10,6 +10,7 @@ import { configuredDatabaseUrl, databaseName } from '../configuration/database-u
 import { zonesOf, type Configuration } from '../configuration/configuration.ts'
 import { openFrontDoor, type FrontDoor } from '../front-door/front-door.ts'
 import { exists } from '../files/exists.ts'
+import { ownDirectory } from '../files/own-directory.ts'
 import { createLog } from '../log/log.ts'
 import { PLACES } from '../places.ts'
 import { publishedAnchors } from '../pki/anchors.ts'
@@ -41,7 +42,7 @@ const LOOK_MS = 25
 /** Starts everything. Throws a Trouble when the directory or the port is taken, or PostgreSQL does not start. */
 export async function startLauncher(configuration: Configuration): Promise<Launcher> {
   const { data } = configuration
-  await mkdir(data, { recursive: true, mode: 0o700 })
+  await ownDirectory(data)
   // As root, PostgreSQL may have to run as another user, who must pass. What is in here has modes of its own.
   if (process.getuid?.() === 0) await chmod(data, 0o711)
   const lock = await takeLock(join(data, PLACES.lock))
