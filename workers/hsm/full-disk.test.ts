@@ -88,7 +88,7 @@ async function assertHasAll(management: Management): Promise<void> {
 }
 
 test(
-  'one that joins on a full disk stays blank, and joins when there is room; then it is backed up likewise',
+  'one that joins on a full disk stays blank, and joins when there is room; then it is backed up likewise, and zeroised all the same',
   { skip },
   () =>
     onSmallDisk(async (management) => {
@@ -115,6 +115,14 @@ test(
       await disk.free()
       const { size } = await untilDone(() => management.call('backup-begin', { backupId: BACKUP }))
       assert.ok(size > KEYS * 100)
+
+      // What destroys keys needs no room.
+      await disk.fill()
+      await management.call('zeroise', {})
+      const left = (await readdir(hsm.directory)).filter(
+        (name) => !['audit', 'fleet', 'hsm.json', 'zeroised'].includes(name),
+      )
+      assert.deepEqual(left, [])
     }),
 )
 

@@ -142,8 +142,8 @@ export const managementOperations = {
     result: z.object({ offset: z.number() }),
   },
   /**
-   * blank → the phase the backup was taken in. BackupInvalid when the digest, the seal or the mode does not fit; the
-   * HSM stays blank then. The cluster gets a new masking key; cluster key pair and certificate are the backup's.
+   * blank → the phase the backup was taken in. BackupInvalid when the seal or the mode does not fit, StorageFailed when what
+   * arrived does not have the announced size and digest: it may be sent anew. The HSM stays blank then. The cluster gets a new masking key; cluster key pair and certificate are the backup's.
    */
   'restore-commit': {
     params: z.strictObject({

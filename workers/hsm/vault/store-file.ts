@@ -8,6 +8,7 @@
  */
 import { open as openDatabase, type RootDatabase } from 'lmdb'
 import { Packr } from 'msgpackr'
+import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { HsmError } from '../protocol/errors.ts'
@@ -19,6 +20,8 @@ import { markOpen, tryWriting } from './store-probe.ts'
 const SUMMARY = 'summary'
 /** So many that do not open mean that none does. */
 const TRIED_ENTRIES = 16
+/** A disk with less than this is full: a change may be of thousands of records. */
+const ROOM_BYTES = 4 * 1024 * 1024
 const packr = new Packr({ useRecords: false })
 
 /** What the store knows of itself besides its entries. */
@@ -42,6 +45,7 @@ export interface EntryChange {
 }
 
 export class StoreFile {
+  readonly #path: string
   readonly #database: RootDatabase<Buffer, string>
   readonly #seal: Seal
   readonly #newest: NewestCommit
@@ -52,11 +56,13 @@ export class StoreFile {
   #fingerprint = Buffer.alloc(32)
 
   private constructor(
+    path: string,
     database: RootDatabase<Buffer, string>,
     seal: Seal,
     newest: NewestCommit,
     unmark: () => Promise<void>,
   ) {
+    this.#path = path
     this.#database = database
     this.#seal = seal
     this.#newest = newest
@@ -106,7 +112,7 @@ export class StoreFile {
     }
     const seal = sealFor(sealKey, 'store')
     const newest = await NewestCommit.open(path, seal)
-    const file = new StoreFile(database, seal, newest, unmark)
+    const file = new StoreFile(path, database, seal, newest, unmark)
     try {
       file.#load(load)
       if (file.#commits < (await newest.read())) throw new VaultDamaged('its newest changes are gone')
@@ -157,7 +163,7 @@ export class StoreFile {
     } catch (cause) {
       throw new HsmError(
         'StorageFailed',
-        `the HSM could not store the change: ${whatToDo(await commitReason(cause))}`,
+        `the HSM could not store the change: ${await this.#whatToDo(await commitReason(cause))}`,
         { cause },
       )
     }
@@ -172,6 +178,17 @@ export class StoreFile {
     await this.#database.close()
     await this.#newest.close()
     await this.#unmark()
+  }
+
+  /**
+   * A full disk is told as it is; anything else means that the store itself may be broken. LMDB says "Input/output error" when
+   * a write ended before its end (mdb_page_flush), which is how a disk becomes full.
+   */
+  async #whatToDo(reason: string): Promise<string> {
+    if (/no space|too large|quota/i.test(reason)) return `${reason}. Free some space`
+    const disk = await statfs(this.#path).catch(() => undefined)
+    if (disk && disk.bavail * disk.bsize < ROOM_BYTES) return `${reason}, and the disk is full. Free some space`
+    return `${reason}. If this stays so the sealed store is damaged: what it holds can still be read. ${HOW_TO_RECOVER}`
   }
 
   /** A child transaction, since only those are undone when something in them throws. */
@@ -225,12 +242,6 @@ export class StoreFile {
     this.#commits = summary.commits
     this.#progress = { counter: summary.counter, lastSeq: summary.lastSeq }
   }
-}
-
-/** A full disk is told as it is; anything else means that the store itself may be broken. */
-function whatToDo(reason: string): string {
-  if (/no space|too large|quota/i.test(reason)) return `${reason}. Free some space`
-  return `${reason}. If this stays so the sealed store is damaged: what it holds can still be read. ${HOW_TO_RECOVER}`
 }
 
 function xorInto(target: Buffer, other: Buffer): void {
