@@ -61,7 +61,7 @@ describe('the configuration', () => {
     ['an address that is none', { listen: 'localhost' }, /listen/],
     ['everybody as listeners, with the default credentials', { listen: '0.0.0.0' }, /default credentials/],
     ['everybody over IPv6, with the default credentials', { listen: '::' }, /default credentials/],
-    ['a file that is not there', { config: '/nonexistent.json' }, /cannot be read: there is none/],
+    ['a file that is not there', { config: '/nonexistent.json' }, /cannot be read: there is no such file/],
     ['a pace that is none', { pace: 'quick' }, /instant, aws, or a number/],
     ['a pace that stands still', { pace: '0' }, /pace/],
     ['a pace slower than anything waits for', { pace: '6' }, /pace/],

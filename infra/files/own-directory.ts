@@ -1,14 +1,32 @@
-import { mkdir } from 'node:fs/promises'
-import { Trouble, whyNot } from '../trouble.ts'
+import { mkdir, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { codeOf, Trouble, whyNot } from '../trouble.ts'
 
 /** Makes a directory and those above it, for this user alone. Throws a Trouble that says why it cannot be. */
 export async function ownDirectory(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 })
+    await make(path)
   } catch (error) {
     throw new Trouble(`The directory ${path} cannot be made: ${whyNot(error)}.`, {
       mend: 'Choose another data directory with --data DIR.',
       cause: error,
     })
   }
+}
+
+/** As `recursive` of node:fs, which tries for ever where nothing can be made, as in /proc. */
+async function make(path: string): Promise<void> {
+  try {
+    await makeOne(path)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT' || dirname(path) === path) throw error
+    await make(dirname(path))
+    await makeOne(path)
+  }
+}
+
+async function makeOne(path: string): Promise<void> {
+  await mkdir(path, { mode: 0o700 }).catch(async (error: unknown) => {
+    if (codeOf(error) !== 'EEXIST' || !(await stat(path)).isDirectory()) throw error
+  })
 }
