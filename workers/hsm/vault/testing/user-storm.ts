@@ -164,14 +164,21 @@ async function judgeLogins(storm: SimulatedUsers): Promise<void> {
   }
 }
 
-/** One storm of users: throws when a promise was broken. Gives how often what was done. */
-export async function userStorm(seed: number, plan: readonly Step[], victim: number | undefined) {
+/** A world of this seed after all of the plan has happened and everything is calm again. */
+export async function liveWithUsers(seed: number, plan: readonly Step[], victim: number | undefined) {
   const storm = new SimulatedUsers(DIMENSIONS, seed)
-  const { vaults, changes } = storm
+  const { vaults } = storm
   await vaults.begin()
   for (const each of plan) await take(storm, each)
   const lost = victim === undefined ? undefined : vaults.simulated.hsms[victim]
   await vaults.settle(lost)
+  return { storm, lost }
+}
+
+/** One storm of users: throws when a promise was broken. Gives how often what was done. */
+export async function userStorm(seed: number, plan: readonly Step[], victim: number | undefined) {
+  const { storm, lost } = await liveWithUsers(seed, plan, victim)
+  const { vaults, changes } = storm
   await judge(storm, lost)
   vaults.end()
   const done = (kind: Change['kind']) => changes.filter((change) => change.kind === kind && isDone(change)).length
