@@ -1,7 +1,7 @@
 /** HSMs that write down how far each other's logs are, and what is found with that. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { SimulatedClock } from '../replication/testing/simulation.ts'
+import { SimulatedClock } from '../replication/testing/simulated-clock.ts'
 import { fleetPki } from '../testing/pki.ts'
 import type { AuditLog } from './audit-log.ts'
 import { compareLogs } from '../../../audit-log/compare.ts'

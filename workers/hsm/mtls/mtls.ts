@@ -6,6 +6,7 @@ import { oneAtATime } from '../management-port/one-at-a-time.ts'
 import { certificatesOf } from '../identity/trust.ts'
 import { mtlsLevel, type MtlsLevel, type TrustAnchorInfo } from '../protocol/client/mtls.ts'
 import { HsmError } from '../protocol/errors.ts'
+import { recordsOf } from '../vault/contested-records.ts'
 import type { FeedEntry } from '../vault/record-store.ts'
 import { writeReplicated, type Vaulted } from '../vault/replicated-write.ts'
 import { leadsTo, readAnchor, type AnchorChain } from './anchor.ts'
@@ -41,8 +42,9 @@ export class Mtls {
 
   constructor(options: MtlsOptions) {
     this.#options = options
-    for (const entry of options.store.feedAfter(0, Infinity)) this.#take(entry)
-    options.store.onCommit((entries) => {
+    const records = recordsOf(options.store)
+    for (const entry of records.all()) this.#take(entry)
+    records.onCommit((entries) => {
       const ours = entries.filter(({ path }) => path.startsWith(PREFIX))
       ours.forEach((entry) => this.#take(entry))
       if (ours.length > 0) for (const listener of this.#listeners) listener()

@@ -6,6 +6,7 @@ import type { AuditEvent } from '../audit/event.ts'
 import { MemoryStore } from '../replication/testing/memory-store.ts'
 import { hashPassword } from '../vault/passwords.ts'
 import { ToldPeers } from '../vault/testing/told-peers.ts'
+import { statementPath } from '../vault/statements.ts'
 import { encodeUser, userPath, type UserRecord } from '../vault/user-record.ts'
 import { Users } from '../vault/users.ts'
 import { systemQuorumClock } from './clock.ts'
@@ -121,7 +122,7 @@ async function forged(change: (spent: SpentApprovals) => SpentApprovals, usernam
   const all = await twoHsms()
   await all.approved(['one', 'two'], all.create('bob'))
   await all.arrive()
-  const kept = all.store.get(approvalsPath('users/bob'))?.value
+  const kept = all.store.get(approvalsPath(statementPath(all.store.hsmId, 'users/bob')))?.value
   const spent = kept && decodeApprovals(kept)
   assert.ok(spent)
   const write = { path: userPath(username), value: encodeUser(adminRecord(username)) }

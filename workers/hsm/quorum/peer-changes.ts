@@ -17,14 +17,15 @@ import {
   usernameIn,
   type AdminService,
 } from '../protocol/quorum.ts'
-import type { FeedEntry, RecordStore, VersionedRecord } from '../vault/record-store.ts'
+import { recordsOf, type Held } from '../vault/contested-records.ts'
+import type { RecordStore } from '../vault/record-store.ts'
 import { isSignedToken } from '../vault/token-sign.ts'
 import { approvalKeyIn, decodeUser, usernameOf, userPath } from '../vault/user-record.ts'
 import { APPROVALS, approvalsPath, areOf, decodeApprovals, serviceOf, type SpentApprovals } from './spent-approvals.ts'
 import { isQuorumValue, requiredBy, valuePath } from './value-record.ts'
 
 export interface PeerChangesOptions {
-  readonly store: Pick<RecordStore, 'get' | 'list' | 'onCommit'>
+  readonly store: RecordStore
   /** Whether the HSM is in a cluster: what it takes over while it joins was looked at by others. */
   readonly inService: () => boolean
   readonly note: (event: AuditEvent) => void
@@ -39,17 +40,18 @@ interface Judged {
 
 /** Looks at every commit from now on. */
 export function watchPeerChanges({ store, inService, note }: PeerChangesOptions): void {
-  const users = new Map<string, VersionedRecord>()
-  const values = new Map<string, VersionedRecord>()
-  const remember = (record: VersionedRecord) => {
+  const users = new Map<string, Held>()
+  const values = new Map<string, Held>()
+  const records = recordsOf(store)
+  const remember = (record: Held) => {
     if (usernameOf(record.path) !== undefined) users.set(record.path, record)
     if (isQuorumValue(record.path)) values.set(record.path, record)
   }
-  for (const record of store.list('users/')) remember(record)
-  for (const record of store.list('quorum-values/')) remember(record)
+  for (const record of records.list('users/')) remember(record)
+  for (const record of records.list('quorum-values/')) remember(record)
   let watching = inService()
 
-  store.onCommit((entries, origin) => {
+  records.onCommit((entries, origin) => {
     for (const entry of origin === 'peer' && watching ? entries : []) {
       const service = serviceOf(entry.path)
       if (!service) continue
@@ -61,8 +63,8 @@ export function watchPeerChanges({ store, inService, note }: PeerChangesOptions)
   })
 
   /** The event to be written down, if there is anything to say. */
-  function look(change: FeedEntry, service: AdminService): AuditEvent | undefined {
-    const beside = store.get(approvalsPath(change.path))
+  function look(change: Held, service: AdminService): AuditEvent | undefined {
+    const beside = store.get(approvalsPath(change.at))
     const spent = beside?.value && areOf(beside.version, change.version) ? decodeApprovals(beside.value) : undefined
     const required = requiredOf(change, service)
     if (!spent && (required <= 1 || !alwaysNeedsApprovals(change))) return undefined
@@ -85,7 +87,7 @@ export function watchPeerChanges({ store, inService, note }: PeerChangesOptions)
     }
   }
 
-  function judge(change: FeedEntry, service: AdminService, spent: SpentApprovals, required: number): Judged {
+  function judge(change: Held, service: AdminService, spent: SpentApprovals, required: number): Judged {
     const records = recordsIn(spent.approvalData) ?? []
     const [first] = records
     const requester = first && usernameIn(first)
@@ -107,32 +109,32 @@ export function watchPeerChanges({ store, inService, note }: PeerChangesOptions)
   /** With a key that the admin had before this commit, or has by now. */
   function signed({ username, role, signature }: Caller & { signature: Uint8Array }, { approvalData }: SpentApprovals) {
     const path = userPath(username)
-    return [users.get(path), store.get(path)].some((record) => {
+    return [users.get(path), records.get(path)].some((record) => {
       const key = role === 'admin' && record?.value && approvalKeyIn(decodeUser(record.value), role)
       return key ? isSignedToken(key, approvalData, signature) : false
     })
   }
 
   /** A token can be spent once: the same one beside another record was spent twice. */
-  function spentElsewhere({ path }: FeedEntry, { approvalData }: SpentApprovals): boolean {
+  function spentElsewhere({ at }: Held, { approvalData }: SpentApprovals): boolean {
     const token = tokenOf(approvalData)
     return [...store.list(APPROVALS)].some((record) => {
-      const other = record.path === approvalsPath(path) ? undefined : record.value && decodeApprovals(record.value)
+      const other = record.path === approvalsPath(at) ? undefined : record.value && decodeApprovals(record.value)
       return other !== undefined && tokenOf(other.approvalData).equals(token)
     })
   }
 
   /** A value that was set later than the change, or may have been, says nothing about it. */
-  function requiredOf({ version }: FeedEntry, service: AdminService): number {
+  function requiredOf({ version }: Held, service: AdminService): number {
     const path = valuePath(service)
-    const now = store.get(path)
+    const now = records.get(path)
     const before = values.get(path)
     if (now && now.version.counter > version.counter) return 1
     return before && before.version.counter < version.counter ? requiredBy(before) : 1
   }
 
   /** Users change their own passwords and keys alone: only who comes and who goes must have been approved. */
-  function alwaysNeedsApprovals({ path, value }: FeedEntry): boolean {
+  function alwaysNeedsApprovals({ path, value }: Held): boolean {
     if (usernameOf(path) === undefined) return true
     return (value === undefined) !== (users.get(path)?.value === undefined)
   }

@@ -9,6 +9,7 @@ import { approval, MAX_SIGNATURES } from '../protocol/client/quorum.ts'
 import { MAX_TOKEN_RECORDS, TOKEN_RECORD_BYTES, type AdminService } from '../protocol/quorum.ts'
 import { bytes } from '../protocol/values.ts'
 import type { RecordVersion } from '../vault/record-store.ts'
+import { subjectOf } from '../vault/statements.ts'
 import { usernameOf } from '../vault/user-record.ts'
 import { isQuorumValue } from './value-record.ts'
 
@@ -23,7 +24,7 @@ const spentApprovals = z.object({
 })
 export type SpentApprovals = z.infer<typeof spentApprovals>
 
-/** Where the approvals of a record's newest state stand. */
+/** Where the approvals of a record's newest state stand, of a statement those of its own. */
 export const approvalsPath = (changed: string) => APPROVALS + changed
 
 /** Whose approvals a change of the record may need; undefined for what never does. */
@@ -61,7 +62,7 @@ export function withApprovals(changes: readonly Change[]): Change[] {
   if (!approvals) return [...changes]
   const value = packr.pack(approvals)
   return changes.flatMap((change) =>
-    serviceOf(change.path) ? [{ path: approvalsPath(change.path), value }, change] : [change],
+    serviceOf(subjectOf(change.path)) ? [{ path: approvalsPath(change.path), value }, change] : [change],
   )
 }
 

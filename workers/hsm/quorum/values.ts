@@ -1,6 +1,8 @@
 /** How many approvals admin services need: one value for the whole cluster each (data-plane reference §5). */
 import { HsmError } from '../protocol/errors.ts'
 import { ADMIN_SERVICES, INVALID_QUORUM_VALUE_TEXT, MAX_QUORUM_VALUE, type AdminService } from '../protocol/quorum.ts'
+import { recordsOf } from '../vault/contested-records.ts'
+import { Serial } from '../vault/serial.ts'
 import { writeReplicated, type Vaulted } from '../vault/replicated-write.ts'
 import { encodeValue, requiredBy, valuePath } from './value-record.ts'
 
@@ -12,6 +14,7 @@ export interface QuorumValuesOptions extends Vaulted {
 
 export class QuorumValues {
   readonly #options: QuorumValuesOptions
+  readonly #oneByOne = new Serial()
 
   constructor(options: QuorumValuesOptions) {
     this.#options = options
@@ -19,7 +22,7 @@ export class QuorumValues {
 
   /** Approvals that an operation of the service needs; 1 when it needs none. */
   required(service: AdminService): number {
-    return requiredBy(this.#options.store.get(valuePath(service)))
+    return requiredBy(recordsOf(this.#options.store).get(valuePath(service)))
   }
 
   /** The values of the services that this type of HSM has. */
@@ -44,10 +47,13 @@ export class QuorumValues {
         `${INVALID_QUORUM_VALUE_TEXT} It is 1 to ${MAX_QUORUM_VALUE}, and at most the number of admins (${admins()})`,
       )
     }
-    await writeReplicated(this.#options, [{ path: valuePath(service), value: encodeValue(value) }], {
-      copies: Math.min(2, Math.max(1, replication.members().length)),
-      refusal: 'the quorum value was put back: it must be held by at least 2 HSMs, and no other HSM took it in time',
-    })
+    const path = valuePath(service)
+    await this.#oneByOne.run(path, () =>
+      writeReplicated(this.#options, [{ path, value: encodeValue(value) }], {
+        copies: Math.min(2, Math.max(1, replication.members().length)),
+        refusal: 'the quorum value was put back: it must be held by at least 2 HSMs, and no other HSM took it in time',
+      }),
+    )
   }
 
   /** Client certificates are a matter of hsm2m.medium (§7), and so is their quorum. */

@@ -9,7 +9,7 @@ import { HsmError } from '../protocol/errors.ts'
 import { SimulatedCluster, type SimulatedHsm, type Weather } from '../replication/testing/simulation.ts'
 import { fleetPki } from '../testing/pki.ts'
 import { hashPassword } from './passwords.ts'
-import { decodeUser, encodeUser, userPath } from './user-record.ts'
+import { encodeUser, userPath } from './user-record.ts'
 import { attributesAtCreation } from './attributes.ts'
 import { encodeKey, keyPath } from './key-record.ts'
 import { Keys } from './keys.ts'
@@ -93,10 +93,8 @@ class Apart {
 
   /** The admins, on whom all HSMs agree. */
   admins(): string[] {
-    const [first = [], ...others] = this.hsms.map(({ disk }) =>
-      [...disk.records.values()]
-        .flatMap(({ path, value }) => (path.startsWith('users/') && value ? [decodeUser(value).username] : []))
-        .toSorted(),
+    const [first = [], ...others] = this.hsms.map((hsm) =>
+      (this.#users.get(hsm)?.list() ?? []).filter(({ role }) => role === 'admin').map(({ username }) => username),
     )
     for (const other of others) assert.deepEqual(other, first)
     return first

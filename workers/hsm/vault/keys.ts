@@ -5,6 +5,7 @@ import { HsmError } from '../protocol/errors.ts'
 import type { KeyInfo } from '../protocol/attributes.ts'
 import { matching } from './attributes.ts'
 import { HeldKey, type SessionScope } from './held-key.ts'
+import { recordsOf, type ContestedRecords } from './contested-records.ts'
 import { changedHandle, changePath, encodeChange, KeyChanges, withChange, type KeyChange } from './key-changes.ts'
 import { KeyIndex } from './key-index.ts'
 import { KeyMaking, type CreateOptions, type KeyRules } from './key-making.ts'
@@ -22,6 +23,7 @@ interface Filter {
 
 export class Keys {
   readonly #options: KeyRules
+  readonly #records: ContestedRecords
   readonly #index = new KeyIndex()
   readonly #changes = new KeyChanges()
   readonly #room = new Room(this.#index)
@@ -32,6 +34,7 @@ export class Keys {
 
   constructor(options: KeyRules) {
     this.#options = options
+    this.#records = recordsOf(options.store)
     this.#making = new KeyMaking(options, {
       index: this.#index,
       room: this.#room,
@@ -41,8 +44,8 @@ export class Keys {
         this.#scopes.set(key.handle, scope)
       },
     })
-    for (const entry of options.store.feedAfter(0, Infinity)) this.#take(entry)
-    options.store.onCommit((entries, origin) => {
+    for (const entry of this.#records.all()) this.#take(entry)
+    this.#records.onCommit((entries, origin) => {
       for (const entry of entries) {
         this.#take(entry)
         if (origin === 'local') this.#forgetUser(entry)
@@ -150,8 +153,8 @@ export class Keys {
       requireWritable(this.#options, 'deleting a token key')
       const { store, replication } = this.#options
       // The changes first: who sees the key gone sees nothing of it left.
-      const paths = [...this.#changes.paths(handle), keyPath(handle)]
-      const entries = await store.write(paths.map((path) => ({ path, value: undefined })))
+      const changes = this.#records.forgetting(this.#changes.paths(handle))
+      const entries = await store.write([...changes, { path: keyPath(handle), value: undefined }])
       await replication.spread(entries, SPREAD_TIMEOUT_MS)
     })
   }
@@ -254,11 +257,10 @@ export class Keys {
 
   /** Changes that were made elsewhere while the key was deleted go as well. */
   #bury(handle: string): void {
-    const paths = this.#changes.paths(handle)
-    if (paths.length === 0) return
-    const { store } = this.#options
+    const changes = this.#records.forgetting(this.#changes.paths(handle))
+    if (changes.length === 0) return
     // What cannot be written now is written when the next change or deletion comes; it concerns no key.
-    store.write(paths.map((path) => ({ path, value: undefined }))).catch(() => undefined)
+    this.#options.store.write(changes).catch(() => undefined)
   }
 
   /** Whoever comes under the name of a deleted user later has nothing of what was shared with that one. */
@@ -272,7 +274,7 @@ export class Keys {
       if (key.seq === undefined) this.#hold(key.as(withChange(key.record, change)))
       else writes.push({ path: changePath(key.handle, change), value: encodeChange(change) })
     }
-    if (writes.length > 0) this.#options.store.write(writes).catch(() => undefined)
+    if (writes.length > 0) this.#options.store.write(this.#records.stating(writes)).catch(() => undefined)
   }
 
   #hold(key: HeldKey): void {

@@ -26,6 +26,17 @@ export const LOGIN_LIMITS: ThrottleLimits = {
   forgetMs: 5_000,
 }
 
+/** Time in milliseconds, so that a simulation can hand in its own. */
+export interface ThrottleClock {
+  readonly now: () => number
+  readonly sleep: (ms: number) => Promise<void>
+}
+
+const SYSTEM: ThrottleClock = {
+  now: () => performance.now(),
+  sleep: (ms) => new Promise((resolve) => void setTimeout(resolve, ms)),
+}
+
 /** Names and addresses remembered; the oldest are forgotten first. */
 const REMEMBERED = 10_000
 
@@ -37,13 +48,15 @@ interface Record {
 
 export class LoginThrottle {
   readonly #limits: ThrottleLimits
+  readonly #clock: ThrottleClock
   readonly #known = new Map<string, Record>()
   readonly #queue: (() => void)[] = []
   #running = 0
   #waiting = 0
 
-  constructor(limits: ThrottleLimits = LOGIN_LIMITS) {
+  constructor(limits: ThrottleLimits = LOGIN_LIMITS, clock: ThrottleClock = SYSTEM) {
     this.#limits = limits
+    this.#clock = clock
   }
 
   /** Runs an attempt when it is its turn; its result says whether it succeeded. Throws Busy when too many wait. */
@@ -58,7 +71,8 @@ export class LoginThrottle {
     user.waiting += 1
     from.waiting += 1
     try {
-      await sleep(Math.max(this.#delay(user, freeFailures.user), this.#delay(from, freeFailures.address)))
+      const delay = Math.max(this.#delay(user, freeFailures.user), this.#delay(from, freeFailures.address))
+      if (delay > 0) await this.#clock.sleep(delay)
       await this.#slot()
       try {
         const succeeded = await check()
@@ -88,12 +102,12 @@ export class LoginThrottle {
   }
 
   #failures({ failures, failedAt }: Record): number {
-    return Math.max(0, failures - Math.floor((performance.now() - failedAt) / this.#limits.forgetMs))
+    return Math.max(0, failures - Math.floor((this.#clock.now() - failedAt) / this.#limits.forgetMs))
   }
 
   #note(record: Record, succeeded: boolean): void {
     record.failures = succeeded ? 0 : this.#failures(record) + 1
-    record.failedAt = performance.now()
+    record.failedAt = this.#clock.now()
   }
 
   /** Re-inserted at each use, so that the map's order is that of last use. */
@@ -108,5 +122,3 @@ export class LoginThrottle {
     return record
   }
 }
-
-const sleep = (ms: number) => (ms > 0 ? new Promise<void>((resolve) => setTimeout(resolve, ms)) : Promise.resolve())

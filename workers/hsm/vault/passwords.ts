@@ -17,6 +17,13 @@ export type PasswordHash = z.infer<typeof passwordHash>
 const COST = { n: 16_384, r: 8, p: 1 } as const
 const HASH_BYTES = 32
 
+/** How the vault hashes passwords and checks them. */
+export interface Passwords {
+  readonly hash: (password: string) => Promise<PasswordHash>
+  /** Takes as long without a hash, and says no. */
+  readonly check: (password: string, stored: PasswordHash | undefined) => Promise<boolean>
+}
+
 export async function hashPassword(password: string): Promise<PasswordHash> {
   const salt = randomBytes(16)
   return { ...COST, salt, hash: await derive(password, { ...COST, salt }) }
@@ -33,6 +40,8 @@ export async function isPassword(password: string, stored: PasswordHash | undefi
   derived.fill(0)
   return same && stored !== undefined
 }
+
+export const SCRYPT: Passwords = { hash: hashPassword, check: isPassword }
 
 function derive(password: string, { n, r, p, salt }: Omit<PasswordHash, 'hash'>): Promise<Buffer> {
   const secret = Buffer.from(password, 'utf8')

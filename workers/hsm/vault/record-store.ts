@@ -3,7 +3,8 @@
  * and how it is kept durable (sealed store), the same on every HSM (replication) and restorable (backup).
  *
  * Paths: `cluster/identity`, `users/<username>`, `keys/<handle>`, `key-attributes/<handle>/<name>`,
- * `key-shares/<handle>/<username>`, `quorum-values/<service>`, `mtls/…`, `approvals/<path>`, `leaving/<username>`. Values are msgpack and in clear only inside this
+ * `key-shares/<handle>/<username>`, `quorum-values/<service>`, `mtls/…`, `approvals/<path>`, `leaving/<username>/<id>`, and
+ * `by/<HSM id>/<path>` for most of these (`statements.ts`). Values are msgpack and in clear only inside this
  * process; the sealed store encrypts each with its path as associated data, replication with the masking key.
  */
 
@@ -26,7 +27,9 @@ export interface FeedEntry extends VersionedRecord {
 }
 
 export interface RecordStore {
-  get(path: string): VersionedRecord | undefined
+  /** Of this HSM: signs its own versions. */
+  readonly hsmId: string
+  get(path: string): FeedEntry | undefined
   /** Live records and, when asked, tombstones below a prefix, in order of path. */
   list(prefix: string, options?: { tombstones?: boolean }): Iterable<VersionedRecord>
   /**

@@ -3,6 +3,7 @@ import { HsmError } from '../protocol/errors.ts'
 import { limitedWrites } from '../policy/roles.ts'
 import { withApprovals } from '../quorum/spent-approvals.ts'
 import type { Replication } from '../replication/replication.ts'
+import { recordsOf } from './contested-records.ts'
 import type { FeedEntry, RecordStore } from './record-store.ts'
 
 /** How long a write waits for peers, in milliseconds. */
@@ -39,29 +40,31 @@ export interface WriteRule {
 /**
  * Writes and waits for peers. With fewer than `copies` HSMs holding it in the end, puts back what stood before and
  * throws NotEnoughCopies with `refusal`, or what `confirm` throws. Throws PolicyRefused in limited-write mode. The approvals that the work spends
- * go along with the change, and with its undoing. Gives the entries of the changes.
+ * go along with the change, and with its undoing.
  */
 export async function writeReplicated(
   { store, replication }: Vaulted,
   changes: Changes,
   { copies, refusal, confirm }: WriteRule,
-): Promise<FeedEntry[]> {
+): Promise<void> {
   requireWritable({ replication }, 'the change')
-  const before = changes.map(({ path }) => ({ path, value: store.get(path)?.value }))
-  const entries = await store.write(withApprovals(changes))
+  const stated = recordsOf(store).stating(changes)
+  const before = stated.map(({ path }) => ({ path, value: store.get(path)?.value }))
+  const entries = await store.write(withApprovals(stated))
   try {
     const held = await replication.spread(entries, SPREAD_TIMEOUT_MS)
     if (held < copies) throw new HsmError('NotEnoughCopies', refusal)
     await confirm?.()
-    return entries.filter(({ path }) => changes.some((change) => change.path === path))
   } catch (error) {
-    await undo({ store, replication }, before)
+    await undo({ store, replication }, entries, before)
     throw error
   }
 }
 
-async function undo({ store, replication }: Vaulted, before: Changes): Promise<void> {
-  const undone = await store.write(withApprovals(before))
+/** Puts back what stood before, but for what this HSM has changed again since. */
+async function undo({ store, replication }: Vaulted, entries: readonly FeedEntry[], before: Changes): Promise<void> {
+  const stands = (path: string) => entries.some((entry) => entry.path === path && store.get(path)?.seq === entry.seq)
+  const undone = await store.write(withApprovals(before.filter(({ path }) => stands(path))))
   // A peer that took the change after all takes its undoing as well; nobody waits for that.
   void replication.spread(undone, SPREAD_TIMEOUT_MS)
 }

@@ -61,7 +61,7 @@ export async function openSealedStore(options: {
 
 class SealedStore implements RecordStore {
   readonly local: RecordStore['local']
-  readonly #hsmId: string
+  readonly hsmId: string
   readonly #file: StoreFile
   readonly #records: Map<string, FeedEntry>
   readonly #local: Map<string, Uint8Array>
@@ -72,7 +72,7 @@ class SealedStore implements RecordStore {
   #closed = false
 
   constructor(hsmId: string, file: StoreFile, records: Map<string, FeedEntry>, local: Map<string, Uint8Array>) {
-    this.#hsmId = hsmId
+    this.hsmId = hsmId
     this.#file = file
     this.#records = records
     this.#local = local
@@ -91,7 +91,7 @@ class SealedStore implements RecordStore {
     return this.#file.progress.lastSeq
   }
 
-  get(path: string): VersionedRecord | undefined {
+  get(path: string): FeedEntry | undefined {
     return this.#records.get(path)
   }
 
@@ -156,7 +156,7 @@ class SealedStore implements RecordStore {
   }
 
   async #commit(jobs: readonly Job[]): Promise<void> {
-    const plan = new CommitPlan(this.#hsmId, this.#file.progress, (path) => this.#records.get(path))
+    const plan = new CommitPlan(this.hsmId, this.#file.progress, (path) => this.#records.get(path))
     try {
       const planned = jobs.map(({ changes }) => changes.flatMap((change) => plan.add(change)))
       if (plan.entries.length > 0) await this.#file.commit(plan.entries, plan.progress)

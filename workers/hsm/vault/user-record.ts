@@ -14,6 +14,8 @@ const userRecord = z.object({
   password: passwordHash,
   /** Absent while no key is registered. */
   tokenSign: tokenSign.optional(),
+  /** Of this user and no other who comes under the name. */
+  id: z.string().optional(),
 })
 export type UserRecord = z.infer<typeof userRecord>
 

@@ -6,7 +6,8 @@ import type { Caller } from '../policy/roles.ts'
 import { LeavingAdmins } from './leaving-admins.ts'
 import { Lockout } from './lockout.ts'
 import { LoginThrottle } from './login-throttle.ts'
-import { hashPassword, isPassword } from './passwords.ts'
+import { SCRYPT, type Passwords } from './passwords.ts'
+import { recordsOf } from './contested-records.ts'
 import type { FeedEntry } from './record-store.ts'
 import { writeReplicated, type Vaulted } from './replicated-write.ts'
 import { isSignedToken, requireTokenSignKey, withApprovalKey, withLoginKey, type TokenSign } from './token-sign.ts'
@@ -38,6 +39,12 @@ export interface UsersOptions extends Vaulted {
   readonly onDeleted: (username: string) => void
   /** How many admins approvals need: deleting one must leave as many. 1 when left out. */
   readonly adminsNeeded?: () => number
+  /**
+   * For tests whose time is simulated, which scrypt and the pauses after failures do not keep to. Code hands them in; no
+   * configuration of an HSM reaches here.
+   */
+  readonly passwords?: Passwords
+  readonly throttle?: LoginThrottle
 }
 
 export class Users {
@@ -45,7 +52,8 @@ export class Users {
   readonly #users = new Map<string, User>()
   readonly #lockout: Lockout
   readonly #leaving: LeavingAdmins
-  readonly #throttle = new LoginThrottle()
+  readonly #passwords: Passwords
+  readonly #throttle: LoginThrottle
   /** Users with a change under way: a second one would be decided on what the first is about to change. */
   readonly #changing = new Set<string>()
   /** Users that are being made: they take up room already. */
@@ -54,10 +62,13 @@ export class Users {
 
   constructor(options: UsersOptions) {
     this.#options = options
+    this.#passwords = options.passwords ?? SCRYPT
+    this.#throttle = options.throttle ?? new LoginThrottle()
     this.#lockout = new Lockout(options.store.local)
     this.#leaving = new LeavingAdmins(options)
-    for (const entry of options.store.feedAfter(0, Infinity)) this.#take(entry)
-    options.store.onCommit((entries) => entries.forEach((entry) => this.#take(entry)))
+    const records = recordsOf(options.store)
+    for (const entry of records.all()) this.#take(entry)
+    records.onCommit((entries) => entries.forEach((entry) => this.#take(entry)))
   }
 
   /**
@@ -107,7 +118,7 @@ export class Users {
     }
     refuse()
     await this.#alone(FIRST_ADMIN, async () => {
-      const user = { username: FIRST_ADMIN, role: 'admin', password: await hashPassword(password) } as const
+      const user = { username: FIRST_ADMIN, role: 'admin', password: await this.#passwords.hash(password) } as const
       refuse()
       // Not undone when no other HSM takes it: a cluster that was active for a moment is not to be had again.
       await this.#write(FIRST_ADMIN, user, 1)
@@ -127,7 +138,7 @@ export class Users {
     const succeeded = await this.#throttle.attempt(username, address, async () => {
       const user = this.#users.get(username)
       if (user && this.#lockout.isLocked(user)) throw locked(username)
-      const same = await isPassword(login.password, user?.role === role ? user.password : undefined)
+      const same = await this.#passwords.check(login.password, user?.role === role ? user.password : undefined)
       // Whoever locked the account while this guess was checked locked this guess out too.
       if (user && this.#lockout.isLocked(user)) throw locked(username)
       // As it is now: a key may have been registered while the password was checked.
@@ -153,7 +164,7 @@ export class Users {
     await this.#alone(username, async () => {
       this.#creating.add(username)
       try {
-        const user = { username, role, password: await hashPassword(password) }
+        const user = { username, role, password: await this.#passwords.hash(password) }
         refuse()
         await this.#write(username, user)
       } finally {
@@ -167,20 +178,20 @@ export class Users {
    * admin is deleted by a majority of the HSMs, any other user by two.
    */
   async delete({ username, role }: UserName): Promise<void> {
-    this.#find(username, role)
+    const user = this.#find(username, role)
     if (this.#options.ownsKeys(username)) {
       throw new HsmError('PermissionDenied', `${username} owns keys: delete them first`)
     }
     if (role !== 'admin') return this.#alone(username, () => this.#write(username, undefined))
     const refuse = () => this.#requireAdminsBeside(username)
     refuse()
-    await this.#alone(username, () => this.#leaving.delete(username, refuse))
+    await this.#alone(username, () => this.#leaving.delete(user, refuse))
   }
 
   /** A deletion of another admin that is under way, here or on another HSM, counts as done. */
   #requireAdminsBeside(username: string): void {
     const others = [...this.#users.values()].filter((user) => user.role === 'admin' && user.username !== username)
-    const leaving = others.filter((admin) => this.#changing.has(admin.username) || this.#leaving.has(admin.username))
+    const leaving = others.filter((admin) => this.#changing.has(admin.username) || this.#leaving.has(admin))
     const staying = others.length - leaving.length
     const needed = this.#options.adminsNeeded?.() ?? 1
     if (staying >= needed) return
@@ -256,7 +267,7 @@ export class Users {
     }
     this.#find(username, role)
     await this.#alone(username, async () => {
-      const changed = password === undefined ? undefined : await hashPassword(password)
+      const changed = password === undefined ? undefined : await this.#passwords.hash(password)
       const user = this.#find(username, role)
       const tokenSign = keyOf(user.tokenSign)
       await this.#write(username, {
@@ -311,6 +322,8 @@ export class Users {
       return
     }
     const user = { ...decodeUser(record.value), seq: record.seq }
+    // Deleted and made anew before this HSM heard of either: another user, under the name of the one before.
+    if (standing && standing.id !== user.id) this.#options.onDeleted(username)
     this.#users.set(username, user)
     this.#lockout.changed(standing, user)
   }

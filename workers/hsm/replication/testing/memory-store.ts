@@ -19,7 +19,7 @@ export function memoryDisk(): MemoryDisk {
 
 export class MemoryStore implements RecordStore {
   readonly local: RecordStore['local']
-  readonly #hsmId: string
+  readonly hsmId: string
   readonly #disk: MemoryDisk
   readonly #flushed: () => Promise<void>
   readonly #listeners: ((entries: readonly FeedEntry[], origin: 'local' | 'peer') => void)[] = []
@@ -28,7 +28,7 @@ export class MemoryStore implements RecordStore {
 
   /** `flushed` is awaited by each commit before it takes effect. */
   constructor(hsmId: string, disk: MemoryDisk = memoryDisk(), flushed: () => Promise<void> = () => Promise.resolve()) {
-    this.#hsmId = hsmId
+    this.hsmId = hsmId
     this.#disk = disk
     this.#flushed = flushed
     this.local = {
@@ -50,7 +50,7 @@ export class MemoryStore implements RecordStore {
     this.#crashed = true
   }
 
-  get(path: string): VersionedRecord | undefined {
+  get(path: string): FeedEntry | undefined {
     return this.#disk.records.get(path)
   }
 
@@ -63,7 +63,7 @@ export class MemoryStore implements RecordStore {
   write(changes: readonly { path: string; value: Uint8Array | undefined }[]): Promise<FeedEntry[]> {
     return this.#commit(() => {
       const entries = changes.map(({ path, value }) => {
-        const version = { counter: this.#disk.counter + 1, hsmId: this.#hsmId }
+        const version = { counter: this.#disk.counter + 1, hsmId: this.hsmId }
         return this.#keep({ path, version, ...(value && { value }) })
       })
       this.#tell(entries, 'local')

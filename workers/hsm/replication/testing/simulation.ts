@@ -4,20 +4,19 @@
  * it computes.
  */
 import pino from 'pino'
-import { chanceOf } from '../../../../test/support/chance.ts'
 import type { AuditHead } from '../../../../provider-schema/audit-file.ts'
 import { clusterIdentity, encodeIdentity, IDENTITY_PATH } from '../../identity/cluster-identity.ts'
 import type { OperationTable, ParamsOf, ResultOf } from '../../protocol/envelope.ts'
 import { ConnectionLost } from '../../protocol/errors.ts'
 import type { Member } from '../../protocol/values.ts'
 import type { FleetPki } from '../../testing/pki.ts'
-import type { Clock } from '../clock.ts'
 import { joinCluster } from '../join.ts'
 import { Membership } from '../membership.ts'
 import { peerHandlers, type PeerCaller } from '../peer-handlers.ts'
 import { peerOperations, type PeerOperations } from '../peer-operations.ts'
 import type { PeerLink } from '../peer.ts'
 import { Replicator } from '../replicator.ts'
+import { SimulatedClock } from './simulated-clock.ts'
 import { memoryDisk, MemoryStore, type MemoryDisk } from './memory-store.ts'
 
 export const CLUSTER_ID = 'cluster-1'
@@ -32,64 +31,6 @@ export interface Weather {
   readonly duplication?: number
   /** Longest time a commit takes. */
   readonly diskMs: number
-}
-
-export class SimulatedClock implements Clock {
-  #now = 0
-  #nextId = 0
-  readonly #timers = new Map<number, { at: number; id: number; fire: () => void }>()
-  readonly #random: () => number
-
-  constructor(seed: number) {
-    this.#random = chanceOf(seed)
-  }
-
-  get now(): number {
-    return this.#now
-  }
-
-  random(): number {
-    return this.#random()
-  }
-
-  setTimer(ms: number, fire: () => void): () => void {
-    const id = this.#nextId++
-    this.#timers.set(id, { at: this.#now + ms, id, fire })
-    return () => void this.#timers.delete(id)
-  }
-
-  sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => void this.setTimer(ms, resolve))
-  }
-
-  /** Lets time pass until some work has ended, well or badly. Throws when it does not in a minute. */
-  async runUntil(work: Promise<unknown>): Promise<void> {
-    const ended = new Set<unknown>()
-    void Promise.allSettled([work]).then((result) => ended.add(result))
-    for (let ms = 0; ended.size === 0; ms++) {
-      if (ms > 60_000) throw new Error('the work does not end')
-      await this.run(1)
-    }
-  }
-
-  /** Lets simulated time pass. */
-  async run(ms: number): Promise<void> {
-    const end = this.#now + ms
-    for (;;) {
-      // All that follows from what has happened so far, however many promises deep.
-      await new Promise(setImmediate)
-      const next = [...this.#timers.values()].reduce<{ at: number; id: number; fire: () => void } | undefined>(
-        (first, timer) =>
-          !first || timer.at < first.at || (timer.at === first.at && timer.id < first.id) ? timer : first,
-        undefined,
-      )
-      if (!next || next.at > end) break
-      this.#now = next.at
-      this.#timers.delete(next.id)
-      next.fire()
-    }
-    this.#now = end
-  }
 }
 
 interface Running {

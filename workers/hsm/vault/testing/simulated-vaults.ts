@@ -1,6 +1,6 @@
 /**
  * The vaults of simulated HSMs: the code that makes, changes, shares and deletes keys and registers users' keys, over
- * replicators on a simulated network. Only what hashes passwords stays out: its time is the machine's own.
+ * replicators on a simulated network. Only passwords are hashed cheaply: what scrypt takes is the machine's own time.
  */
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import { generateSecret } from '../../mechanisms/secret-keys.ts'
@@ -11,26 +11,25 @@ import type { KeyOrder } from '../key-order.ts'
 import { setAttributes, setShared } from '../key-management.ts'
 import { decodeKey, handleOf } from '../key-record.ts'
 import { Keys } from '../keys.ts'
-import { hashPassword } from '../passwords.ts'
 import type { FeedEntry } from '../record-store.ts'
 import { encodeUser, userPath } from '../user-record.ts'
 import { Users } from '../users.ts'
+import { cheapHash, cheapPasswords, simulatedThrottle } from './cheap-passwords.ts'
 
 export const CALM: Weather = { delayMs: 2, loss: 0, diskMs: 2 }
 export const STORM: Weather = { delayMs: 40, loss: 0.02, duplication: 0.05, diskMs: 10 }
-/** Longer than any back-off, call and pull interval together. */
-const LONG_MS = 30_000
 const OWNER = { username: 'owner', role: 'crypto-user' } as const
 const SHAREES = 40
 
 const pki = fleetPki()
-const password = await hashPassword('not-used-1')
+/** Of the users that there are from the beginning. */
+export const FIRST_PASSWORD = 'first-password'
 const approvalKeys = [1, 2].map(() =>
   generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ type: 'spki', format: 'der' }),
 )
 
 /** What somebody asked an HSM for, and what came of it; `unanswered` as from an HSM that was killed. */
-interface Asked {
+export interface Asked {
   outcome: 'unanswered' | 'done' | HsmError
 }
 
@@ -44,11 +43,18 @@ export interface MadeKeys extends Asked {
   readonly deleted: Asked[]
 }
 
-interface Vault {
+export interface Vault {
   readonly keys: Keys
   readonly users: Users
   /** One login, which ends with the HSM's process. */
   readonly scope: { readonly handles: Set<string> }
+}
+
+export interface Dimensions {
+  /** HSMs, of which the last joins later. */
+  readonly count: number
+  /** Of the calm before the storm and after it: longer than any back-off, call and pull interval together. */
+  readonly calmMs: number
 }
 
 export class SimulatedVaults {
@@ -61,16 +67,19 @@ export class SimulatedVaults {
   readonly defects: unknown[] = []
   /** Every commit of every HSM in its order, with its time; handles by the order in which they were first seen. */
   readonly trace: string[] = []
+  /** Told of every commit of every HSM. */
+  watch: (hsm: SimulatedHsm, entry: FeedEntry, origin: 'local' | 'peer') => void = () => undefined
   readonly #vaults = new Map<SimulatedHsm, Vault>()
   readonly #materialOf = new Map<string, string>()
   readonly #numbers = new Map<string, number>()
   readonly #joined = new Set<SimulatedHsm>()
   readonly #members: number
+  readonly #calmMs: number
   #joining = false
 
-  /** `count` HSMs, of which the last joins later. */
-  constructor(count: number, seed: number) {
+  constructor({ count, calmMs }: Dimensions, seed: number) {
     this.#members = count - 1
+    this.#calmMs = calmMs
     this.simulated = new SimulatedCluster(pki, { count, seed, weather: CALM })
   }
 
@@ -88,10 +97,12 @@ export class SimulatedVaults {
       this.#joined.add(hsm)
     }
     const names = [OWNER.username, ...Array.from({ length: SHAREES }, (_, i) => `user_${i}`)]
-    const users = names.map((username) => ({ username, role: 'crypto-user', password }) as const)
+    const users = names.map(
+      (username) => ({ username, role: 'crypto-user', password: cheapHash(FIRST_PASSWORD) }) as const,
+    )
     const writes = users.map((user) => ({ path: userPath(user.username), value: encodeUser(user) }))
     await simulated.clock.runUntil(first[0]?.running?.store.write(writes) ?? Promise.resolve())
-    await simulated.clock.run(LONG_MS)
+    await simulated.clock.run(this.#calmMs)
     simulated.weather = STORM
   }
 
@@ -109,6 +120,8 @@ export class SimulatedVaults {
       ...vaulted,
       ownsKeys: (username) => keys.ownsKeys(username),
       onDeleted: () => undefined,
+      passwords: cheapPasswords(this.simulated.clock),
+      throttle: simulatedThrottle(this.simulated.clock),
     })
     this.#vaults.set(hsm, { keys, users, scope: { handles: new Set() } })
   }
@@ -126,9 +139,19 @@ export class SimulatedVaults {
     )
   }
 
+  /** Nothing passes between the HSMs of a zone and all others. */
+  severZone(isInside: (index: number) => boolean): void {
+    const { hsms } = this.simulated
+    for (const [i, one] of hsms.entries()) {
+      for (const [j, other] of hsms.entries()) {
+        if (i < j && isInside(i) !== isInside(j)) this.simulated.sever(one, other)
+      }
+    }
+  }
+
   /** Nothing that is asked for is waited for. */
   create(hsm: SimulatedHsm, { token, pair }: { token: boolean; pair: boolean }): void {
-    const vault = this.#running(hsm)
+    const vault = this.running(hsm)
     if (!vault) return
     const made: MadeKeys = { token, handles: [], shared: [], renamed: [], deleted: [], outcome: 'unanswered' }
     this.made.push(made)
@@ -141,7 +164,7 @@ export class SimulatedVaults {
       orders,
       generate: () => orders.map(() => generateSecret('aes', 32)),
     })
-    this.#await(made, creating, (keys) => {
+    this.await(made, creating, (keys) => {
       made.handles = keys.map(({ handle }) => handle)
       for (const handle of made.handles) this.#requireOneKey(handle, vault.keys.visible(OWNER, handle).material)
     })
@@ -149,53 +172,54 @@ export class SimulatedVaults {
 
   /** With a user whom nothing else is shared with. */
   share(hsm: SimulatedHsm, ago: number): void {
-    const vault = this.#running(hsm)
+    const vault = this.running(hsm)
     const made = this.made.at(-1 - ago)
     const [handle] = made?.handles ?? []
     if (!vault || !made || handle === undefined) return
     const username = `user_${this.made.reduce((sum, { shared }) => sum + shared.length, 0) % SHAREES}`
     const asked = { username, handle, outcome: 'unanswered' as const }
     made.shared.push(asked)
-    this.#await(asked, setShared(vault.keys, OWNER, { handle, username, shared: true }))
+    this.await(asked, setShared(vault.keys, OWNER, { handle, username, shared: true }))
   }
 
   rename(hsm: SimulatedHsm, ago: number): void {
-    const vault = this.#running(hsm)
+    const vault = this.running(hsm)
     const made = this.made.at(-1 - ago)
     const [handle] = made?.handles ?? []
     if (!vault || !made || handle === undefined) return
     const label = `label ${made.renamed.length}`
     const asked = { label, handle, outcome: 'unanswered' as const }
     made.renamed.push(asked)
-    this.#await(asked, setAttributes(vault.keys, OWNER, handle, { label }))
+    this.await(asked, setAttributes(vault.keys, OWNER, handle, { label }))
   }
 
   delete(hsm: SimulatedHsm, ago: number): void {
-    const vault = this.#running(hsm)
+    const vault = this.running(hsm)
     const made = this.made.at(-1 - ago)
     const [handle] = made?.handles ?? []
     if (!vault || !made || handle === undefined) return
     const asked: Asked = { outcome: 'unanswered' }
     made.deleted.push(asked)
-    this.#await(asked, vault.keys.delete(OWNER, handle))
+    this.await(asked, vault.keys.delete(OWNER, handle))
   }
 
   /** A user's key for approvals. */
   register(hsm: SimulatedHsm, user: number): void {
-    const vault = this.#running(hsm)
+    const vault = this.running(hsm)
     const publicKey = approvalKeys[this.registered.length % approvalKeys.length]
     if (!vault || !publicKey) return
     const asked: Asked = { outcome: 'unanswered' }
     this.registered.push(asked)
-    this.#await(asked, vault.users.registerApprovalKey({ username: `user_${user}`, role: 'crypto-user' }, publicKey))
+    this.await(asked, vault.users.registerApprovalKey({ username: `user_${user}`, role: 'crypto-user' }, publicKey))
   }
 
-  /** Nothing disturbs them any more. */
-  async settle(): Promise<void> {
+  /** Nothing disturbs them any more; `lost` never comes back. */
+  async settle(lost?: SimulatedHsm): Promise<void> {
+    if (lost && this.#joined.delete(lost)) this.simulated.crash(lost)
     this.simulated.weather = CALM
     this.simulated.heal()
     for (const hsm of this.hsms) if (!hsm.running) await this.start(hsm)
-    await this.simulated.clock.run(LONG_MS)
+    await this.simulated.clock.run(this.#calmMs)
   }
 
   keysOn(hsm: SimulatedHsm): Keys {
@@ -214,11 +238,13 @@ export class SimulatedVaults {
     for (const hsm of this.simulated.hsms) this.simulated.crash(hsm)
   }
 
-  #running(hsm: SimulatedHsm): Vault | undefined {
+  /** The vault of an HSM that is a member and runs. */
+  running(hsm: SimulatedHsm): Vault | undefined {
     return hsm.running && this.#joined.has(hsm) ? this.#vaults.get(hsm) : undefined
   }
 
-  #await<Result>(asked: Asked, work: Promise<Result>, done: (result: Result) => void = () => undefined): void {
+  /** Notes down what comes of it. */
+  await<Result>(asked: Asked, work: Promise<Result>, done: (result: Result) => void = () => undefined): void {
     work
       .then((result) => {
         asked.outcome = 'done'
@@ -230,7 +256,9 @@ export class SimulatedVaults {
       })
   }
 
-  #note(hsm: SimulatedHsm, { path, value, version }: FeedEntry, origin: 'local' | 'peer'): void {
+  #note(hsm: SimulatedHsm, entry: FeedEntry, origin: 'local' | 'peer'): void {
+    this.watch(hsm, entry, origin)
+    const { path, value, version } = entry
     const handle = handleOf(path)
     if (handle !== undefined && value) this.#requireOneKey(handle, decodeKey(value).material)
     const named = path.replace(/0x[0-9a-f]+/, (found) => `#${this.#number(found)}`)
