@@ -1,14 +1,16 @@
 /** Making keys. */
+import { curveNamed } from '../mechanisms/curves.ts'
 import { generateEc } from '../mechanisms/ec.ts'
 import { generateMlDsa } from '../mechanisms/ml-dsa.ts'
 import { generateMlKem } from '../mechanisms/ml-kem.ts'
-import type { PairMaterial } from '../mechanisms/mechanism.ts'
+import type { PairMaterial, SecretType } from '../mechanisms/mechanism.ts'
 import { generateRsa } from '../mechanisms/rsa.ts'
 import { generateSecret } from '../mechanisms/secret-keys.ts'
-import type { SecretType } from '../policy/key-policy.ts'
-import { requireAllowed, type PolicyMechanism } from '../policy/mechanism-policy.ts'
+import { requireAllowedSize } from '../policy/mechanism-policy.ts'
+import type { PolicyMechanism } from '../policy/policy-table.ts'
 import type { AttributeTemplate, KeyInfo } from '../protocol/attributes.ts'
 import type { ClientOperations } from '../protocol/client-operations.ts'
+import type { KeySize } from '../protocol/key-sizes.ts'
 import type { Handlers } from '../server/port-server.ts'
 import type { Creation } from '../vault/key-order.ts'
 import { requireCluster, type ClientHsm } from './client-hsm.ts'
@@ -32,7 +34,7 @@ export function generateHandlers(hsm: ClientHsm) {
     lengthBytes: number,
   ) => {
     const owner = admitCaller(operation, hsm, connection)
-    requireAllowed(type, 'generate', requireCluster(hsm))
+    requireAllowedSize(type, 'generate', lengthBytes, requireCluster(hsm))
     const [key] = await hsm.keys.create({
       ...creation,
       owner,
@@ -48,11 +50,11 @@ export function generateHandlers(hsm: ClientHsm) {
     operation: keyof ClientOperations,
     connection: ClientConnection,
     { publicAttributes, privateAttributes, ...creation }: PairOrder,
-    mechanism: PolicyMechanism,
+    { mechanism, size }: { readonly mechanism: PolicyMechanism; readonly size: KeySize },
     generate: () => Promise<PairMaterial>,
   ) => {
     const owner = admitCaller(operation, hsm, connection)
-    requireAllowed(mechanism, 'generate', requireCluster(hsm))
+    requireAllowedSize(mechanism, 'generate', size, requireCluster(hsm))
     const [publicKey, privateKey] = await hsm.keys.create({
       ...creation,
       owner,
@@ -79,21 +81,26 @@ export function generateHandlers(hsm: ClientHsm) {
     'key-generate-generic-secret': ({ lengthBytes, ...order }, connection) =>
       generateOne('key-generate-generic-secret', connection, order, 'generic-secret', lengthBytes),
 
-    'key-generate-rsa': ({ modulusBits, publicExponent, mechanism, ...order }, connection) =>
-      generatePair('key-generate-rsa', connection, order, mechanism === 'rsa-x9-31' ? mechanism : 'rsa', () =>
-        generateRsa(modulusBits, publicExponent),
+    'key-generate-rsa': ({ modulusBits, publicExponent, mechanism = 'rsa-pkcs', ...order }, connection) =>
+      generatePair(
+        'key-generate-rsa',
+        connection,
+        order,
+        { mechanism: mechanism === 'rsa-pkcs' ? 'rsa' : mechanism, size: modulusBits },
+        () => generateRsa(modulusBits, publicExponent),
       ),
 
-    'key-generate-ec': ({ curve, ...order }, connection) =>
-      generatePair('key-generate-ec', connection, order, curve === 'ed25519' ? 'ed25519' : 'ec', () =>
-        generateEc(curve),
-      ),
+    'key-generate-ec'({ curve, ...order }, connection) {
+      const size = curveNamed(curve)
+      const mechanism = size === 'Ed25519' ? 'ed25519' : 'ec'
+      return generatePair('key-generate-ec', connection, order, { mechanism, size }, () => generateEc(curve))
+    },
 
-    'key-generate-ml-dsa': ({ parameterSet, ...order }, connection) =>
-      generatePair('key-generate-ml-dsa', connection, order, 'ml-dsa', () => generateMlDsa(parameterSet)),
+    'key-generate-ml-dsa': ({ parameterSet: size, ...order }, connection) =>
+      generatePair('key-generate-ml-dsa', connection, order, { mechanism: 'ml-dsa', size }, () => generateMlDsa(size)),
 
-    'key-generate-ml-kem': ({ parameterSet, ...order }, connection) =>
-      generatePair('key-generate-ml-kem', connection, order, 'ml-kem', () => generateMlKem(parameterSet)),
+    'key-generate-ml-kem': ({ parameterSet: size, ...order }, connection) =>
+      generatePair('key-generate-ml-kem', connection, order, { mechanism: 'ml-kem', size }, () => generateMlKem(size)),
   } satisfies Partial<Handlers<ClientOperations, Session>>
 }
 

@@ -69,4 +69,25 @@ for (const [place, has] of [
       }
     }
   })
+
+  test(`${place.hsmType} in ${place.mode} mode makes no key of a size that the table does not have`, async () => {
+    const hsm = await startInProcess(place)
+    const alice = hsm.as('alice')
+    const rsa = (modulusBits: number, mechanism: 'rsa-pkcs' | 'rsa-x9-31') =>
+      alice.call('key-generate-rsa', { modulusBits, publicExponent: 65_537, mechanism, ...pair })
+    const secret = (op: 'key-generate-aes' | 'key-generate-generic-secret', lengthBytes: number) =>
+      alice.call(op, { lengthBytes: lengthBytes as 16, attributes, ...one })
+    for (const [ask, sizes, rule] of [
+      [(bits) => rsa(bits, 'rsa-pkcs'), [1024, 2047, 2176, 4097, 8192], /not \d+: an RSA modulus .*FIPS 186-5/],
+      [(bits) => rsa(bits, 'rsa-x9-31'), [1024, 2176, 8192], /not \d+: an RSA modulus .*FIPS 186-5/],
+      [(bytes) => secret('key-generate-aes', bytes), [8, 20, 64], /not \d+: a key of type aes .*FIPS 197/],
+      [(bytes) => secret('key-generate-generic-secret', bytes), [0, 801], /not \d+: .*1 to 800 bytes \(AWS/],
+      [() => ec('prime192v1' as 'prime256v1')(alice), [192], /^curve: /],
+      [() => mlDsa('ML-DSA-128' as 'ML-DSA-44')(alice), [128], /^parameterSet: /],
+      [() => mlKem('ML-KEM-2048' as 'ML-KEM-512')(alice), [2048], /^parameterSet: /],
+    ] as readonly (readonly [ask: (size: number) => Promise<unknown>, sizes: readonly number[], rule: RegExp])[]) {
+      for (const size of sizes) await assert.rejects(ask(size), { code: 'InvalidRequest', message: rule })
+    }
+    assert.equal(hsm.keys.count, 0)
+  })
 }

@@ -36,7 +36,8 @@ export function transferHandlers(hsm: ClientHsm) {
         owner,
         origin: 'import',
         order: { class: keyClass, template: attributes },
-        material: () => consumed(key, (bytes) => importMaterial({ class: keyClass, type, mode, hsmType }, bytes)),
+        material: () =>
+          consumed(key, (bytes) => importMaterial({ class: keyClass, type, mode, hsmType, origin: 'import' }, bytes)),
       })
     },
 
@@ -64,7 +65,7 @@ export function transferHandlers(hsm: ClientHsm) {
         material: () =>
           unwrapped(mechanism.name, () =>
             consumed(unwrapMaterial(mechanism, { key, wrapped, mode, hsmType }), (bytes) =>
-              importMaterial({ class: keyClass, type, mode, hsmType }, bytes),
+              importMaterial({ class: keyClass, type, mode, hsmType, origin: 'unwrap' }, bytes),
             ),
           ),
       })
@@ -84,7 +85,7 @@ export function transferHandlers(hsm: ClientHsm) {
         order: { class: 'secret-key', template: deriveTemplate(keys, base, attributes) },
         material: () =>
           consumed(deriveMaterial(mechanism, { key: base, lengthBytes, mode, hsmType }), (bytes) =>
-            importMaterial({ class: 'secret-key', type, mode, hsmType }, bytes),
+            importMaterial({ class: 'secret-key', type, mode, hsmType, origin: 'derive' }, bytes),
           ),
       })
     },

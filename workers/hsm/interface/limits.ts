@@ -7,7 +7,7 @@ import { CAPACITY } from '../policy/hsm-types.ts'
 import { MAX_CIPHER_BYTES, MAX_MESSAGE_BYTES } from '../protocol/client/crypto.ts'
 import { PART_LIMITS } from '../protocol/client/multi-part.ts'
 import { MAX_KEY_BYTES } from '../protocol/client/transfer.ts'
-import { MIN_DERIVED_BYTES } from '../protocol/key-sizes.ts'
+import { DERIVED_SIZES } from '../protocol/key-sizes.ts'
 import { MAX_TOKENS } from '../quorum/token-store.ts'
 import { TOKEN_LIFETIME_SECONDS } from '../protocol/quorum.ts'
 import { MAX_FAILURES } from '../vault/lockout.ts'
@@ -56,7 +56,7 @@ ${caps.join('\n')}
 
 What the shapes bound is refused with \`InvalidRequest\`: all other signatures, and digests, take ${number(MAX_MESSAGE_BYTES)} bytes; RSA encryption what its padding leaves of the modulus. No cipher
 gives or takes more than ${number(MAX_CIPHER_BYTES)} bytes. A key that is imported has ${number(MAX_KEY_BYTES)} bytes at most, one that is derived
-${number(MIN_DERIVED_BYTES)} at least.
+${number(DERIVED_SIZES.min)} at least.
 
 ### Data in parts
 

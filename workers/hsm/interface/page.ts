@@ -12,6 +12,7 @@ import { approvals } from './approvals.ts'
 import { operationComments, shapeComments, type Comments } from './comments.ts'
 import { ERROR_MEANINGS } from './errors.ts'
 import { limits } from './limits.ts'
+import { policy } from './policy.ts'
 import { hexOf, NAMED_SHAPES, namedShapeText, number, shapeText } from './shapes.ts'
 
 type ClientOperation = keyof typeof clientOperations
@@ -30,6 +31,7 @@ export function protocolPage(): string {
     '',
     approvals(),
     limits(),
+    policy(),
     NOTATION,
     '## Shapes\n',
     ...Object.keys(NAMED_SHAPES).map((name) => shape(name, shapeComments())),

@@ -1,6 +1,6 @@
 /** Elliptic curves: what each is called, how wide it is, and what a key on it looks like in DER. */
-import { CURVE_NAMES, type CurveName } from '../policy/modes.ts'
-import { CURVES, type CurveId } from '../protocol/mechanisms.ts'
+import type { CurveName } from '../policy/modes.ts'
+import { CURVES, EC_CURVES, type CurveId } from '../protocol/mechanisms.ts'
 
 /** A curve that a key may be on. */
 export type KeyCurve = CurveName | 'Ed25519'
@@ -76,7 +76,7 @@ export const pointBytes = (curve: CurveName): number => 2 * CURVE[curve].bytes +
 
 /** The curve of a SubjectPublicKeyInfo that has an uncompressed point on a named curve; nothing for any other. */
 export function curveOfSpki(spki: Buffer): CurveName | undefined {
-  return CURVE_NAMES.find((name) => {
+  return EC_CURVES.find((name) => {
     const { spkiPrefix } = CURVE[name]
     return (
       spki.length === spkiPrefix.length + pointBytes(name) &&

@@ -1,8 +1,7 @@
 /** From keys of node:crypto to stored material with its computed attributes (data-plane reference §2.4). */
 import { createCipheriv, createHash, createPublicKey, createSecretKey, type KeyObject } from 'node:crypto'
-import type { SecretType } from '../policy/key-policy.ts'
 import type { ComputedAttributes } from '../vault/attributes.ts'
-import type { KeyMaterial, PairMaterial } from './mechanism.ts'
+import type { KeyMaterial, PairMaterial, SecretType } from './mechanism.ts'
 
 type TypeSpecific = Omit<ComputedAttributes, 'check-value' | 'key-length-bytes'>
 

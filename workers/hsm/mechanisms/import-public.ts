@@ -1,7 +1,9 @@
 /** Public keys from outside: only whole, canonical DER of a known algorithm and curve gets in. */
 import { createPublicKey, ECDH, type KeyObject } from 'node:crypto'
-import { CURVE_NAMES, type CurveName } from '../policy/modes.ts'
+import type { CurveName } from '../policy/modes.ts'
 import { HsmError } from '../protocol/errors.ts'
+import { EC_SIZES } from '../protocol/key-sizes.ts'
+import { EC_CURVES } from '../protocol/mechanisms.ts'
 import { CURVE, curveOfSpki, pointBytes } from './curves.ts'
 
 /** The key of an uncompressed point. Throws InvalidRequest for what is no point of the curve. */
@@ -29,15 +31,19 @@ export function publicKeyOfSpki(bytes: Uint8Array): KeyObject {
 }
 
 function ofCompressed(spki: Buffer): KeyObject {
-  const name = CURVE_NAMES.find((known) =>
+  const name = EC_CURVES.find((known) =>
     spki.subarray(0, -CURVE[known].bytes - 1).equals(CURVE[known].compressedPrefix),
   )
-  if (!name) throw new HsmError('MechanismInvalid', 'the key is not on a curve that this HSM has, by its name')
+  if (!name) throw unknownCurve()
   const { openssl, bytes, spkiPrefix } = CURVE[name]
   const point = ECDH.convertKey(spki.subarray(-bytes - 1), openssl, undefined, undefined, 'uncompressed')
   if (typeof point === 'string') throw new Error('a point without an encoding is bytes')
   return parsed(Buffer.concat([spkiPrefix, point]))
 }
+
+/** Of explicit parameters, too. */
+export const unknownCurve = () =>
+  new HsmError('MechanismInvalid', `the key is not on a curve that this HSM has, by its name: ${EC_SIZES.rule}`)
 
 function parsed(der: Buffer): KeyObject {
   try {

@@ -1,14 +1,15 @@
 /** Keys that come from outside, were unwrapped or derived: their bytes are looked at before they become a key. */
 import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
-import { requireModulus, requirePublicExponent, requireSecretLength } from '../policy/key-policy.ts'
-import { requireAllowed, type Place } from '../policy/mechanism-policy.ts'
+import { requirePublicExponent } from '../policy/key-policy.ts'
+import { requireAllowedSize, type Place } from '../policy/mechanism-policy.ts'
+import type { Origin } from '../policy/policy-table.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { CurveId } from '../protocol/mechanisms.ts'
 import type { KeyClass } from '../vault/attributes.ts'
 import { curveNamed, curveOfSpki, type KeyCurve } from './curves.ts'
 import { privateMaterial, publicMaterial, secretMaterial, type DescribePair } from './describe.ts'
 import { describeEc } from './describe-ec.ts'
-import { publicKeyOfSpki } from './import-public.ts'
+import { publicKeyOfSpki, unknownCurve } from './import-public.ts'
 import type { KeyMaterial, KeyType } from './mechanism.ts'
 import { describeMlDsa, describeMlKem } from './post-quantum.ts'
 import { describeRsa } from './rsa.ts'
@@ -16,6 +17,8 @@ import { describeRsa } from './rsa.ts'
 export interface ImportRequest extends Place {
   readonly class: KeyClass
   readonly type: KeyType
+  /** How the bytes came here, which the policy tells apart; from outside as they are when left out. */
+  readonly origin?: Exclude<Origin, 'generate'>
   /** EC only: the curve the key must be on; any that the HSM has when left out. */
   readonly curve?: CurveId | undefined
 }
@@ -26,11 +29,10 @@ export interface ImportRequest extends Place {
  * and InvalidRequest for what is not such a key at all.
  */
 export function importMaterial(request: ImportRequest, bytes: Uint8Array): KeyMaterial {
-  const { class: keyClass, type } = request
+  const { class: keyClass, type, origin = 'import' } = request
   if (type === 'aes' || type === 'des3' || type === 'generic-secret') {
-    requireAllowed(type, 'import', request)
     if (keyClass !== 'secret-key') throw mismatch(request)
-    requireSecretLength(type, bytes.length)
+    requireAllowedSize(type, origin, bytes.length, request)
     return secretMaterial(type, Buffer.from(bytes))
   }
   if (keyClass === 'secret-key') throw mismatch(request)
@@ -41,33 +43,32 @@ export function importMaterial(request: ImportRequest, bytes: Uint8Array): KeyMa
 
 /** Throws unless the key is what was announced and the cluster takes it; gives what describes it. */
 function examine(request: ImportRequest, key: KeyObject): DescribePair {
-  const { type } = request
+  const { type, origin = 'import' } = request
   const actual = key.asymmetricKeyType ?? ''
   switch (type) {
     case 'rsa': {
       if (actual !== 'rsa') throw other(request, actual)
-      requireAllowed('rsa', 'import', request)
-      requireModulus(key.asymmetricKeyDetails?.modulusLength ?? 0)
+      requireAllowedSize('rsa', origin, key.asymmetricKeyDetails?.modulusLength ?? 0, request)
       requirePublicExponent(key.asymmetricKeyDetails?.publicExponent ?? 0n)
       requireConsistent(key)
       return describeRsa
     }
     case 'ec': {
       const curve = curveOfKey(key)
-      if (!curve) throw other(request, actual)
-      requireAllowed(curve === 'Ed25519' ? 'ed25519' : 'ec', 'import', request)
+      if (!curve) throw actual === 'ec' ? unknownCurve() : other(request, actual)
+      requireAllowedSize(curve === 'Ed25519' ? 'ed25519' : 'ec', origin, curve, request)
       if (request.curve !== undefined && curveNamed(request.curve) !== curve) throw other(request, curve)
       requireConsistent(key)
       return describeEc(curve, request.curve)
     }
     case 'ml-dsa':
-      if (!/^ml-dsa-(44|65|87)$/.test(actual)) throw other(request, actual)
-      requireAllowed('ml-dsa', 'import', request)
+      if (!actual.startsWith('ml-dsa-')) throw other(request, actual)
+      requireAllowedSize('ml-dsa', origin, actual.toUpperCase(), request)
       requireConsistent(key)
       return describeMlDsa
     case 'ml-kem':
-      if (!/^ml-kem-(512|768|1024)$/.test(actual)) throw other(request, actual)
-      requireAllowed('ml-kem', 'import', request)
+      if (!actual.startsWith('ml-kem-')) throw other(request, actual)
+      requireAllowedSize('ml-kem', origin, actual.toUpperCase(), request)
       return describeMlKem
     default:
       throw mismatch(request)

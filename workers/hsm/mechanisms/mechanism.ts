@@ -2,13 +2,15 @@
 import type { KeyObject } from 'node:crypto'
 import type { ClusterMode } from '../../../provider-schema/limits.ts'
 import type { Later } from '../later.ts'
-import type { PolicyMechanism } from '../policy/mechanism-policy.ts'
+import type { PolicyMechanism } from '../policy/policy-table.ts'
 import type { KEY_TYPES, KeyAttributes } from '../protocol/attributes.ts'
 import type { HashName } from '../protocol/mechanisms.ts'
 import type { ComputedAttributes, KeyClass } from '../vault/attributes.ts'
 import type { KeyCurve } from './curves.ts'
 
 export type KeyType = (typeof KEY_TYPES)[number]
+/** Of keys that have no halves. */
+export type SecretType = Extract<KeyType, 'aes' | 'des3' | 'generic-secret'>
 
 /** A key as a mechanism sees it, ready for node:crypto. */
 export interface MechanismKey {

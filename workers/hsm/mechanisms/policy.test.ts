@@ -1,21 +1,22 @@
 /** Every row of the policy table both ways, with real keys: what it allows is done, what it does not is refused. */
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
+import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { before, test } from 'node:test'
 import { CLUSTER_MODES, HSM_TYPES } from '../../../provider-schema/limits.ts'
 import { settled } from '../later.ts'
-import { requireModulus, requirePublicExponent, requireSecretLength } from '../policy/key-policy.ts'
+import { requirePublicExponent } from '../policy/key-policy.ts'
+import { requireAllowed, type Place } from '../policy/mechanism-policy.ts'
+import { CURVE_STRENGTH, DIGEST_STRENGTH } from '../policy/modes.ts'
 import {
   isAllowed,
-  MECHANISM_POLICY,
-  requireAllowed,
-  type Place,
+  ORIGINS,
+  POLICY_TABLE,
+  type Origin,
   type PolicyMechanism,
   type PolicyOperation,
   type PolicyRow,
-} from '../policy/mechanism-policy.ts'
-import { CURVE_NAMES, CURVE_STRENGTH, DIGEST_STRENGTH } from '../policy/modes.ts'
-import { HASHES } from '../protocol/mechanisms.ts'
+} from '../policy/policy-table.ts'
+import { EC_CURVES, HASHES } from '../protocol/mechanisms.ts'
 import { CURVE_ID } from './curves.ts'
 import { generateEc } from './ec.ts'
 import { decapsulate, encapsulate } from './ml-kem.ts'
@@ -29,6 +30,7 @@ import {
   verify,
   wrapMaterial,
   type SignatureParams,
+  type UsableKey,
 } from './registry.ts'
 import type { DecryptParams, EncryptParams } from './encryption.ts'
 import type { UnwrapParams, WrapParams } from './wrap.ts'
@@ -108,6 +110,41 @@ function ciphers(mechanism: string) {
 
 const payload = () => ({ class: 'secret-key', type: 'aes', bytes: keys.aes.object.export() }) as const
 
+const KEY_TYPES = ['rsa', 'ec', 'ed25519', 'ml-dsa', 'ml-kem', 'aes', 'des3', 'generic-secret'] as const
+type KeyOf = (typeof KEY_TYPES)[number]
+const isKeyType = (name: string): name is KeyOf => KEY_TYPES.some((known) => known === name)
+
+type Brought = Exclude<Origin, 'generate'>
+
+/** Makes a key of the bytes of one of its type and of an allowed size. */
+function bringIn(type: PolicyMechanism, origin: Brought, place: Place): void {
+  if (type === 'aes' || type === 'des3' || type === 'generic-secret') {
+    const bytes = { aes: keys.aes, des3: keys.des3, 'generic-secret': keys.generic }[type].object.export()
+    importMaterial({ class: 'secret-key', type, origin, ...place }, bytes)
+    return
+  }
+  const pairs = { rsa: keys.rsa, ec: keys.ec, ed25519: keys.ed25519, 'ml-dsa': keys.mlDsa, 'ml-kem': keys.mlKem }
+  const { open, secret } = found(pairs, type)
+  importPair({ publicKey: open.object, privateKey: secret.object }, open.type, origin, place)
+}
+
+interface KeyObjects {
+  readonly publicKey: KeyObject
+  readonly privateKey: KeyObject
+}
+
+function importPair(
+  { publicKey, privateKey }: KeyObjects,
+  type: UsableKey['type'],
+  origin: Brought,
+  place: Place,
+): void {
+  const spki = publicKey.export({ type: 'spki', format: 'der' })
+  const pkcs8 = privateKey.export({ type: 'pkcs8', format: 'der' })
+  assert.equal(importMaterial({ class: 'public-key', type, origin, ...place }, spki).attributes['key-type'], type)
+  assert.deepEqual(importMaterial({ class: 'private-key', type, origin, ...place }, pkcs8).bytes, pkcs8)
+}
+
 /** Does the work of a row's mechanism at a place; what must come before is done where everything is allowed. */
 const DO: Readonly<Record<PolicyOperation, (mechanism: PolicyMechanism, place: Place) => Promise<void>>> = {
   async sign(mechanism, place) {
@@ -145,6 +182,10 @@ const DO: Readonly<Record<PolicyOperation, (mechanism: PolicyMechanism, place: P
   },
   async unwrap(mechanism, place) {
     await Promise.resolve()
+    if (isKeyType(mechanism)) {
+      bringIn(mechanism, 'unwrap', place)
+      return
+    }
     const { open, secret } = ciphers(mechanism)
     if (mechanism === 'aes-cbc-pad') {
       const { ciphertext } = encrypt(found(CIPHERS, mechanism), { key: open, data: DATA, ...NON_FIPS_HSM2M })
@@ -158,6 +199,10 @@ const DO: Readonly<Record<PolicyOperation, (mechanism: PolicyMechanism, place: P
     assert.deepEqual(unwrapMaterial(back, { key: secret, wrapped, ...place }), payload().bytes)
   },
   async derive(mechanism, place) {
+    if (isKeyType(mechanism)) {
+      bringIn(mechanism, 'derive', place)
+      return
+    }
     const request = { lengthBytes: 32, ...place }
     if (mechanism === 'ecdh-x963') {
       const other = await generateEc('prime256v1')
@@ -182,18 +227,7 @@ const DO: Readonly<Record<PolicyOperation, (mechanism: PolicyMechanism, place: P
   },
   async import(mechanism, place) {
     await Promise.resolve()
-    if (mechanism === 'aes' || mechanism === 'des3' || mechanism === 'generic-secret') {
-      const bytes = { aes: keys.aes, des3: keys.des3, 'generic-secret': keys.generic }[mechanism].object.export()
-      importMaterial({ class: 'secret-key', type: mechanism, ...place }, bytes)
-      return
-    }
-    const pairs = { rsa: keys.rsa, ec: keys.ec, ed25519: keys.ed25519, 'ml-dsa': keys.mlDsa, 'ml-kem': keys.mlKem }
-    const { open, secret } = found(pairs, mechanism)
-    const spki = open.object.export({ type: 'spki', format: 'der' })
-    const pkcs8 = secret.object.export({ type: 'pkcs8', format: 'der' })
-    const type = open.type
-    assert.equal(importMaterial({ class: 'public-key', type, ...place }, spki).attributes['key-type'], type)
-    assert.deepEqual(importMaterial({ class: 'private-key', type, ...place }, pkcs8).bytes, pkcs8)
+    bringIn(mechanism, 'import', place)
   },
   // The client port asks the table before it makes a key or a digest: `client-port/mechanisms.test.ts`.
   async generate(mechanism, place) {
@@ -206,7 +240,7 @@ const DO: Readonly<Record<PolicyOperation, (mechanism: PolicyMechanism, place: P
   },
 }
 
-for (const row of MECHANISM_POLICY as readonly PolicyRow[]) {
+for (const row of POLICY_TABLE as readonly PolicyRow[]) {
   for (const operation of row.operations) {
     for (const mechanism of row.mechanisms as readonly PolicyMechanism[]) {
       test(`${operation} with ${mechanism}: ${row.modes.join(' and ')} on ${row.hsmTypes.join(' and ')}`, async () => {
@@ -229,7 +263,7 @@ for (const row of MECHANISM_POLICY as readonly PolicyRow[]) {
   }
 }
 
-for (const curve of CURVE_NAMES) {
+for (const curve of EC_CURVES) {
   for (const hash of HASHES) {
     const strong = DIGEST_STRENGTH[hash] >= CURVE_STRENGTH[curve]
     test(`FIPS mode ${strong ? 'signs' : 'refuses'} ${hash} on ${curve}; NON_FIPS mode signs, and all verify`, async () => {
@@ -258,12 +292,86 @@ test('hsm2m.medium unwraps with AES-CBC unless the IV is all zeros; hsm1.medium 
   assert.throws(() => unwrap('hsm2m.medium'), { code: 'MechanismInvalid', message: /IV of zeros.*known issues/ })
 })
 
-test('a modulus has 2048 to 4096 bits in steps of 256, an exponent is odd and at least 65537', () => {
-  for (let bits = 1024; bits <= 5120; bits += 128) {
-    const allowed = bits >= 2048 && bits <= 4096 && bits % 256 === 0
-    if (allowed) requireModulus(bits)
-    else assert.throws(() => requireModulus(bits), { code: 'MechanismInvalid', message: /FIPS 186-5/ })
+/** Keys that there are, of sizes that the table has and has not: made once, brought in at every place. */
+const pairOf = {
+  rsa: (modulusLength: number) => generateKeyPairSync('rsa', { modulusLength }),
+  ec: (namedCurve: string) => generateKeyPairSync('ec', { namedCurve }),
+  'ml-dsa': (set: 'ml-dsa-44' | 'ml-dsa-65' | 'ml-dsa-87') => generateKeyPairSync(set, {}),
+  'ml-kem': (set: 'ml-kem-512' | 'ml-kem-768' | 'ml-kem-1024') => generateKeyPairSync(set, {}),
+}
+const PAIRS: readonly {
+  readonly type: 'rsa' | 'ec' | 'ml-dsa' | 'ml-kem'
+  readonly size: string
+  readonly pair: () => KeyObjects
+  readonly refusal?: RegExp
+}[] = [
+  ...[2048, 2304].map((bits) => ({ type: 'rsa', size: `${bits} bits`, pair: () => pairOf.rsa(bits) }) as const),
+  ...[1024, 2056].map(
+    (bits) =>
+      ({
+        type: 'rsa',
+        size: `${bits} bits`,
+        pair: () => pairOf.rsa(bits),
+        refusal: new RegExp(`^not ${bits}: an RSA modulus .*FIPS 186-5`),
+      }) as const,
+  ),
+  ...EC_CURVES.map((curve) => ({ type: 'ec', size: curve, pair: () => pairOf.ec(CURVE_ID[curve]) }) as const),
+  ...['prime192v1', 'brainpoolP256r1', 'sect283k1'].map(
+    (curve) =>
+      ({
+        type: 'ec',
+        size: curve,
+        pair: () => pairOf.ec(curve),
+        refusal: /an EC key is on P-224.*SP 800-186/,
+      }) as const,
+  ),
+  ...(['ml-dsa-44', 'ml-dsa-65', 'ml-dsa-87'] as const).map(
+    (set) => ({ type: 'ml-dsa', size: set, pair: () => pairOf['ml-dsa'](set) }) as const,
+  ),
+  ...(['ml-kem-512', 'ml-kem-768', 'ml-kem-1024'] as const).map(
+    (set) => ({ type: 'ml-kem', size: set, pair: () => pairOf['ml-kem'](set) }) as const,
+  ),
+]
+
+/** Calls for each place where the table lets the type in, and for each way in. */
+function everywhere(type: KeyOf, attempt: (origin: Brought, place: Place) => void): void {
+  let attempts = 0
+  for (const row of POLICY_TABLE as readonly PolicyRow[]) {
+    if (!row.mechanisms.includes(type)) continue
+    for (const origin of ORIGINS) {
+      if (origin === 'generate' || !row.operations.includes(origin)) continue
+      for (const mode of CLUSTER_MODES) {
+        for (const hsmType of HSM_TYPES) {
+          if (!isAllowed(row, mode, hsmType)) continue
+          attempt(origin, { mode, hsmType })
+          attempts += 1
+        }
+      }
+    }
   }
+  assert.ok(attempts > 0)
+}
+
+for (const { type, size, pair, refusal } of PAIRS) {
+  test(`${type} keys of ${size} are ${refusal ? 'refused' : 'taken'} wherever ${type} keys may come in`, () => {
+    const made = pair()
+    everywhere(type, (origin, place) => {
+      if (!refusal) {
+        importPair(made, type, origin, place)
+        return
+      }
+      for (const [keyClass, bytes] of [
+        ['public-key', made.publicKey.export({ type: 'spki', format: 'der' })],
+        ['private-key', made.privateKey.export({ type: 'pkcs8', format: 'der' })],
+      ] as const) {
+        const attempt = () => importMaterial({ class: keyClass, type, origin, ...place }, bytes)
+        assert.throws(attempt, { code: 'MechanismInvalid', message: refusal }, `${keyClass} ${place.hsmType}`)
+      }
+    })
+  })
+}
+
+test('an exponent is odd and at least 65537', () => {
   for (const exponent of [65_537n, 65_539n, (1n << 256n) - 1n]) requirePublicExponent(exponent)
   for (const exponent of [0n, 1n, 3n, 65_535n, 65_536n, 65_538n, (1n << 256n) + 1n]) {
     assert.throws(() => requirePublicExponent(exponent), { code: 'MechanismInvalid', message: /FIPS 186-5/ })
@@ -273,13 +381,31 @@ test('a modulus has 2048 to 4096 bits in steps of 256, an exponent is odd and at
 for (const [type, good, bad] of [
   ['aes', [16, 24, 32], [0, 8, 15, 17, 33, 64]],
   ['des3', [24], [8, 16, 23, 25]],
-  ['generic-secret', [1, 20, 800], [0, 801]],
+  ['generic-secret', [14, 20, 800], [0, 801]],
 ] as const) {
-  test(`secret keys of type ${type} have ${good.join(', ')} bytes`, () => {
-    for (const length of good) requireSecretLength(type, length)
-    for (const length of bad) assert.throws(() => requireSecretLength(type, length), { code: 'MechanismInvalid' })
+  test(`secret keys of type ${type} have ${good.join(', ')} bytes wherever they may come in`, () => {
+    everywhere(type, (origin, place) => {
+      const bring = (length: number) =>
+        importMaterial({ class: 'secret-key', type, origin, ...place }, Buffer.alloc(length, 1))
+      for (const length of good) assert.equal(bring(length).bytes.length, length)
+      for (const length of bad) {
+        assert.throws(() => bring(length), {
+          code: 'MechanismInvalid',
+          message: new RegExp(`^not ${length}: .*\\(.+\\)$`),
+        })
+      }
+    })
   })
 }
+
+test('a generic secret that is derived has 14 bytes at least; one that is brought in or unwrapped may have one', () => {
+  everywhere('generic-secret', (origin, place) => {
+    const bring = () =>
+      importMaterial({ class: 'secret-key', type: 'generic-secret', origin, ...place }, Buffer.alloc(13))
+    if (origin !== 'derive') assert.equal(bring().bytes.length, 13)
+    else assert.throws(bring, { code: 'MechanismInvalid', message: /^not 13: a derived key has 14 .*SP 800-131A/ })
+  })
+})
 
 test('an attribute that is false, the other half of a pair and another type of key are refused', () => {
   const aes = importMaterial({ class: 'secret-key', type: 'aes', ...NON_FIPS_HSM2M }, Buffer.alloc(16, 1))

@@ -1,5 +1,6 @@
 /** The one check that a key, a mechanism and a use go together. */
-import { requireAllowed, type PolicyMechanism, type Place } from '../policy/mechanism-policy.ts'
+import { requireAllowed, type Place } from '../policy/mechanism-policy.ts'
+import type { PolicyMechanism } from '../policy/policy-table.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { KeyClass } from '../vault/attributes.ts'
 import type { KeyType, UsableKey } from './mechanism.ts'

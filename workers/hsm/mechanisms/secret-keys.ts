@@ -1,10 +1,9 @@
 /** AES and other secret keys: making them. What they do is in `gcm.ts`, `block-cipher.ts`, `mac.ts` and `key-wrap.ts`. */
 import { randomBytes } from 'node:crypto'
-import type { SecretType } from '../policy/key-policy.ts'
 import { secretMaterial } from './describe.ts'
-import type { KeyMaterial } from './mechanism.ts'
+import type { KeyMaterial, SecretType } from './mechanism.ts'
 
-/** Of as many bytes as the type allows. */
+/** Of as many bytes as the policy allows the type. */
 export function generateSecret(type: SecretType, lengthBytes: number): KeyMaterial {
   const bytes = randomBytes(lengthBytes)
   if (type === 'des3') setOddParity(bytes)

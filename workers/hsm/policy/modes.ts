@@ -4,7 +4,8 @@
  */
 import type { ClusterMode } from '../../../provider-schema/limits.ts'
 import { HsmError } from '../protocol/errors.ts'
-import { HASHES, type HashName } from '../protocol/mechanisms.ts'
+import { type EC_CURVES, HASHES, type HashName } from '../protocol/mechanisms.ts'
+import { rowOf } from './mechanism-policy.ts'
 
 /** Bits of security of a digest in a signature: NIST SP 800-57 part 1 rev. 5, table 3. SHA-1 as AWS prints it. */
 export const DIGEST_STRENGTH = {
@@ -22,11 +23,13 @@ export const CURVE_STRENGTH = {
   'P-384': 192,
   'P-521': 256,
   secp256k1: 128,
-} as const
-/** A curve that ECDSA signs on. */
-export type CurveName = keyof typeof CURVE_STRENGTH
+} as const satisfies Record<CurveName, number>
 
-export const CURVE_NAMES = ['P-224', 'P-256', 'P-384', 'P-521', 'secp256k1'] as const satisfies readonly CurveName[]
+/** A curve that ECDSA signs on. */
+export type CurveName = (typeof EC_CURVES)[number]
+
+/** Whether the table has the rule. */
+const COMPARED = rowOf('ecdsa', 'sign').fipsDigests === 'at least as strong as the key'
 
 /** What FIPS mode refuses to sign with ECDSA: curves and hashes weaker than they. Looked up at every signature. */
 const WEAK: Readonly<Record<CurveName, ReadonlySet<HashName>>> = {
@@ -38,7 +41,7 @@ const WEAK: Readonly<Record<CurveName, ReadonlySet<HashName>>> = {
 }
 
 function weakerThan(curve: CurveName): ReadonlySet<HashName> {
-  return new Set(HASHES.filter((hash) => DIGEST_STRENGTH[hash] < CURVE_STRENGTH[curve]))
+  return new Set(HASHES.filter((hash) => COMPARED && DIGEST_STRENGTH[hash] < CURVE_STRENGTH[curve]))
 }
 
 /**

@@ -20,6 +20,9 @@ export const CURVES = [
 ] as const
 export type CurveId = (typeof CURVES)[number]
 
+/** Curves of ECDSA and ECDH by their standards' names, each once: NIST SP 800-186 §3, SEC 2 §2.4.1. */
+export const EC_CURVES = ['P-224', 'P-256', 'P-384', 'P-521', 'secp256k1'] as const
+
 export const HASHES = ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'] as const
 export type HashName = (typeof HASHES)[number]
 
