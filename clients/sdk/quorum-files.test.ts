@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { z } from 'zod'
-import { encodeTokenRecord, tokenOf } from '../../workers/hsm/protocol/quorum.ts'
+import {
+  encodeTokenRecord,
+  recordsIn,
+  serviceIn,
+  tokenOf,
+  unixSecondsIn,
+  usernameIn,
+} from '../../workers/hsm/protocol/quorum.ts'
 import {
   approvalFile,
   loginFile,
@@ -136,3 +144,38 @@ for (const [what, content] of [
     assert.throws(() => readApprovalFile(content), TokenFileError)
   })
 }
+
+/**
+ * As AWS published them in 2023: AWS CloudHSM user guide, Using quorum authentication for admins (awsdocs/
+ * aws-cloudhsm-user-guide, doc_source/quorum-auth-chsm-cli-admin.md, commit e9cbb77), without the indentation of the page.
+ */
+const published = (name: string) => readFileSync(new URL(`fixtures/${name}.json`, import.meta.url), 'utf8')
+
+test('the published token of three HSMs is read: its service is that of its records', () => {
+  const { service, handle, approvalData, signatures } = readApprovalFile(published('published-user-token'))
+  assert.deepEqual([service, handle, signatures], ['user', undefined, []])
+  const records = recordsIn(approvalData) ?? []
+  assert.equal(records.length, 3)
+  for (const record of records) {
+    assert.deepEqual([serviceIn(record), usernameIn(record)], ['user', 'admin'])
+    assert.equal(new Date(unixSecondsIn(record) * 1000).toISOString(), '2023-02-11T02:01:02.000Z')
+  }
+})
+
+test('the published token is written byte for byte, but for the service that files have named since', () => {
+  const file = published('published-user-token')
+  const records = recordsIn(readApprovalFile(file).approvalData) ?? []
+  const ours = approvalFile('user', undefined, records)
+  assert.equal(ours.replace('  "service": "user-management",\n', ''), file)
+})
+
+test('the published signed token is read: who signs for an admin service is an admin', () => {
+  const { signatures } = readApprovalFile(published('published-user-token-signed'))
+  assert.deepEqual(
+    signatures.map(({ username, role, signature: made }) => [username, role, made.length]),
+    [
+      ['admin2', 'admin', 256],
+      ['admin3', 'admin', 256],
+    ],
+  )
+})

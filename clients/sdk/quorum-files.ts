@@ -9,6 +9,7 @@ import {
   MAX_TOKEN_RECORDS,
   QUORUM_SERVICES,
   recordsIn,
+  serviceIn,
   TOKEN_RECORD_BYTES,
   tokenOf,
   type QuorumService,
@@ -68,16 +69,21 @@ const signature = binary(SIGNATURE_BYTES, SIGNATURE_BYTES)
 
 const approvalShape = z.strictObject({
   version: z.literal(VERSION),
-  service: z.string().transform((name, context) => {
-    const service = QUORUM_SERVICES.find((each) => each === name || FILE_NAMES[each as ApprovalService] === name)
-    if (service !== undefined && service !== 'registration') return service
-    context.addIssue('is no service that approvals are for')
-    return z.NEVER
-  }),
+  /** Files of 2023 do not name it. */
+  service: z
+    .string()
+    .transform((name, context) => {
+      const service = QUORUM_SERVICES.find((each) => each === name || FILE_NAMES[each as ApprovalService] === name)
+      if (service !== undefined && service !== 'registration') return service
+      context.addIssue('is no service that approvals are for')
+      return z.NEVER
+    })
+    .optional(),
   key_reference: keyHandle.optional(),
   approval_data: binary(TOKEN_RECORD_BYTES * MAX_TOKEN_RECORDS, TOKEN_RECORD_BYTES),
   token,
-  signatures: z.array(z.strictObject({ username, role, signature })).max(MAX_SIGNATURES),
+  /** `role`: files of 2023 do not name it. */
+  signatures: z.array(z.strictObject({ username, role: role.optional(), signature })).max(MAX_SIGNATURES),
 })
 
 const registrationShape = z.strictObject({
@@ -133,15 +139,23 @@ export function loginFile(tokens: readonly Uint8Array[]): string {
 export function readApprovalFile(content: string): ApprovalFile {
   const file = read(approvalShape, content)
   requireTokenOf(file.approval_data, file.token)
-  if (!recordsIn(file.approval_data)) throw new TokenFileError('approval_data is not made of records of 80 bytes')
-  if (isKeyService(file.service) !== (file.key_reference !== undefined)) {
+  const [first] = recordsIn(file.approval_data) ?? []
+  if (!first) throw new TokenFileError('approval_data is not made of records of 80 bytes')
+  const service = file.service ?? serviceIn(first)
+  if (service === undefined || service === 'registration') {
+    throw new TokenFileError('the token is of no service that approvals are for')
+  }
+  if (isKeyService(service) !== (file.key_reference !== undefined)) {
     throw new TokenFileError('a token names a key if it is for a key service, and only then')
   }
   return {
-    service: file.service,
+    service,
     handle: file.key_reference,
     approvalData: file.approval_data,
-    signatures: file.signatures,
+    signatures: file.signatures.map((signed) => ({
+      ...signed,
+      role: signed.role ?? (isKeyService(service) ? 'crypto-user' : 'admin'),
+    })),
   }
 }
 
