@@ -100,6 +100,11 @@ export function usernameIn(record: Uint8Array): string {
     .replace(/\0+$/, '')
 }
 
+/** Key handle, Unix time: when the token was made by the clock of the record's HSM. */
+export const handleIn = (record: Uint8Array): string =>
+  `0x${Buffer.from(record).readBigUInt64BE(8).toString(16).padStart(16, '0')}`
+export const unixSecondsIn = (record: Uint8Array): number => Number(Buffer.from(record).readBigUInt64BE(64))
+
 /** The records of `approval_data`, in their order; undefined when it is none. */
 export function recordsIn(approvalData: Uint8Array): Buffer[] | undefined {
   const count = approvalData.length / TOKEN_RECORD_BYTES
