@@ -18,7 +18,7 @@ import { phaseOf } from './management-port/managed-hsm.ts'
 import { serveManagement } from './management-port/serve.ts'
 import { endZeroisation } from './management-port/zeroise.ts'
 import { systemQuorumClock } from './quorum/clock.ts'
-import { watchPeerChanges } from './quorum/peer-changes.ts'
+import { PeerChanges } from './quorum/peer-changes.ts'
 import { Quorum } from './quorum/quorum.ts'
 import { QuorumValues } from './quorum/values.ts'
 import { Mtls } from './mtls/mtls.ts'
@@ -112,6 +112,15 @@ async function start(
     peerHeads.stop()
     return Promise.resolve()
   })
+  const inService = () => identity.current !== undefined
+  const admission = new PeerChanges({
+    hsmId: config.hsmId,
+    store,
+    members: () => membership.members.map(({ hsmId }) => hsmId),
+    inService,
+    note,
+    clock: systemQuorumClock,
+  })
   const replicator = await Replicator.start({
     hsmId: config.hsmId,
     store,
@@ -119,12 +128,11 @@ async function start(
     membership,
     connect,
     clock: systemClock,
+    admission,
     onAuditHead: (hsmId, head) => peerHeads.heard(hsmId, head),
     log,
   })
   atStop(() => replicator.stop())
-
-  watchPeerChanges({ store, inService: () => identity.current !== undefined, note })
 
   // Its own, not the cluster's: while a cluster changes its type it has HSMs of both.
   const hsmType = () => config.hsmType

@@ -6,6 +6,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { HsmError } from '../protocol/errors.ts'
 import { TOKEN_LIFETIME_SECONDS } from '../protocol/quorum.ts'
 import type { Role } from '../protocol/values.ts'
+import { challengeHead } from '../vault/token-sign.ts'
 
 interface User {
   readonly username: string
@@ -25,10 +26,7 @@ interface Challenged {
 
 /** A new token for this connection, in place of the one before. */
 export function newChallenge(session: Challenged, hsmId: string, { username, role }: User): Buffer {
-  const preimage = Buffer.concat([
-    Buffer.from(`strongroom login token\n${hsmId}\n${username}\n${role}\n`, 'utf8'),
-    randomBytes(32),
-  ])
+  const preimage = Buffer.concat([challengeHead(hsmId, { username, role }), randomBytes(32)])
   session.challenge = { username, role, preimage, expiresAt: performance.now() + TOKEN_LIFETIME_SECONDS * 1000 }
   return createHash('sha256').update(preimage).digest()
 }

@@ -2,6 +2,7 @@
 import type { ClientOperations } from '../protocol/client-operations.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { Handlers } from '../server/port-server.ts'
+import { takingAlong } from '../quorum/spent-approvals.ts'
 import { isSignedToken } from '../vault/token-sign.ts'
 import type { ClientHsm } from './client-hsm.ts'
 import { takeChallenge } from './login-challenge.ts'
@@ -39,11 +40,14 @@ export function userHandlers(hsm: ClientHsm) {
 
     async 'user-change-mfa'({ username, role, registration, password }, connection) {
       const caller = admitCaller('user-change-mfa', hsm, connection)
-      if (registration) {
-        const { publicKey, signature } = registration
-        requireSigned(publicKey, takeChallenge(connection.context, { username, role }), signature)
+      const change = () => hsm.users.changeMfa(caller, { username, role, registration, password })
+      if (!registration) await change()
+      else {
+        const { publicKey, signature, changeQuorum } = registration
+        const preimage = takeChallenge(connection.context, { username, role })
+        requireSigned(publicKey, preimage, signature)
+        await (changeQuorum ? takingAlong({ registration: { preimage, signature } }, change) : change())
       }
-      await hsm.users.changeMfa(caller, { username, role, registration, password })
       hsm.log.info({ by: caller.username, username, role, registered: registration !== undefined }, 'MFA changed')
       return { username, role }
     },
@@ -53,7 +57,9 @@ export function userHandlers(hsm: ClientHsm) {
       const token = hsm.quorum.claimRegistration(connection.context, record)
       await token.spendOn(() => {
         requireSigned(publicKey, record, signature)
-        return hsm.users.registerApprovalKey(caller, publicKey)
+        return takingAlong({ registration: { preimage: record, signature } }, () =>
+          hsm.users.registerApprovalKey(caller, publicKey),
+        )
       })
       const { username, role } = caller
       hsm.log.info({ username, role }, 'key for approvals registered')

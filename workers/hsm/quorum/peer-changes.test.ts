@@ -1,192 +1,483 @@
-/** What the audit log of one HSM says of changes that another one made. */
+/** What one HSM takes over of changes that another one made, what it refuses, and what its audit log says of both. */
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
+import { sign } from 'node:crypto'
 import { test } from 'node:test'
 import type { AuditEvent } from '../audit/event.ts'
+import type { Source } from '../replication/admission.ts'
 import { MemoryStore } from '../replication/testing/memory-store.ts'
-import { hashPassword } from '../vault/passwords.ts'
-import { ToldPeers } from '../vault/testing/told-peers.ts'
+import { recordsOf } from '../vault/contested-records.ts'
+import { changePath, encodeChange } from '../vault/key-changes.ts'
 import { statementPath } from '../vault/statements.ts'
-import { encodeUser, userPath, type UserRecord } from '../vault/user-record.ts'
-import { Users } from '../vault/users.ts'
-import { systemQuorumClock } from './clock.ts'
-import { watchPeerChanges } from './peer-changes.ts'
-import { Quorum } from './quorum.ts'
-import { approvalsPath, decodeApprovals, takingAlong, withApprovals, type SpentApprovals } from './spent-approvals.ts'
-import { QuorumValues } from './values.ts'
+import { challengeHead } from '../vault/token-sign.ts'
+import { hashPassword } from '../vault/passwords.ts'
+import { encodeUser, userPath } from '../vault/user-record.ts'
+import { PeerChanges } from './peer-changes.ts'
+import { approvalsPath, takingAlong, withApprovals, type Registration, type SpentApprovals } from './spent-approvals.ts'
+import {
+  founding,
+  HANDLE,
+  KEYS,
+  signedBy,
+  spkiOf,
+  tokenOf,
+  userChange,
+  userRecord,
+  type Signer,
+  type TokenOf,
+} from './testing/quorum-cluster.ts'
+import { encodeValue, valuePath } from './value-record.ts'
 
-const newKey = () => generateKeyPairSync('rsa', { modulusLength: 2048 })
-const KEYS = { one: newKey(), two: newKey(), three: newKey() }
-type Admin = keyof typeof KEYS
-const ADMINS = Object.keys(KEYS) as Admin[]
-const password = await hashPassword('not-used-1')
+const NOW = 1_800_000_000
+const CURRENT = ['key-management', 'registration']
 
-function adminRecord(username: string, key?: KeyObject): UserRecord {
-  const publicKey = key?.export({ type: 'spki', format: 'der' })
-  return { username, role: 'admin', password, ...(publicKey && { tokenSign: { publicKey, mfa: false, quorum: true } }) }
-}
+type Change = { readonly path: string; readonly value: Uint8Array | undefined }
 
-/** An HSM that is asked, and another that hears of it when `arrive` is called. */
+/** An HSM that was asked, `hsm-0`, and another that hears of it. */
 async function twoHsms() {
   const store = new MemoryStore('hsm-0')
   const there = new MemoryStore('hsm-1')
   const events: AuditEvent[] = []
-  const service = { begun: true }
-  watchPeerChanges({ store: there, inService: () => service.begun, note: (event) => events.push(event) })
+  const state = { inService: true, unixSeconds: NOW }
+  const admission = new PeerChanges({
+    hsmId: 'hsm-1',
+    store: there,
+    members: () => ['hsm-0', 'hsm-1', 'hsm-2'],
+    inService: () => state.inService,
+    note: (event) => events.push(event),
+    clock: { unixSeconds: () => state.unixSeconds },
+  })
+  await there.apply(await store.write(founding()))
 
-  const replication = new ToldPeers(2)
-  const hsmType = () => 'hsm2m.medium'
-  await store.write(
-    ADMINS.map((name) => ({ path: userPath(name), value: encodeUser(adminRecord(name, KEYS[name].publicKey)) })),
-  )
-  const users = new Users({ store, replication, hsmType, ownsKeys: () => false, onDeleted: () => undefined })
-  const values = new QuorumValues({ store, replication, hsmType, admins: () => users.admins })
-  const keyOf = () => assert.fail('no key is asked for')
-  const quorum = new Quorum({ hsmId: 'hsm-0', users, keyOf, values, replication, clock: systemQuorumClock })
-  const caller = { username: 'one', role: 'admin' } as const
-  const session = { caller }
-
-  let sent = 0
-  const arrive = async () => {
-    await there.apply(store.feedAfter(sent, Infinity))
+  let sent = store.lastSeq
+  /** What was written since, or what is asked for, as it comes over a link. */
+  const arrive = async ({
+    from = 'hsm-0',
+    current = true,
+    carries = CURRENT,
+    pushed = true,
+    records = store.feedAfter(sent, Infinity),
+  } = {}) => {
     sent = store.lastSeq
-    return events.splice(0)
+    const source: Source = {
+      hsmId: from,
+      current,
+      carries,
+      fetch: (paths) => Promise.resolve(paths.flatMap((path) => store.get(path) ?? [])),
+    }
+    const { refused } = await admission.take(records, source, pushed)
+    return { refused: [...refused.values()], said: said(events.splice(0)) }
   }
-  const approved = async (by: readonly Admin[], work: () => Promise<void>) => {
-    const record = quorum.generate(session, 'user', undefined)
-    const signatures = by.map((username) => ({
-      username,
-      role: 'admin' as const,
-      signature: sign('sha256', record, KEYS[username].privateKey),
-    }))
-    quorum.approve(session, { approvalData: record, signatures })
-    await quorum.claim(session, [{ service: 'user' }])?.spendOn(work)
+  const write = (asked: readonly Change[], signed?: SpentApprovals | Registration) => {
+    const changes = recordsOf(store).stating(asked)
+    const before = changes.map(({ path }) => ({ path, value: store.get(path)?.value }))
+    const put = (put: readonly Change[]) => store.write(withApprovals(put, before))
+    return {
+      done: signed ? takingAlong(signed, () => put(changes)) : put(changes),
+      undo: () => (signed ? takingAlong(signed, () => put(before)) : put(before)),
+    }
   }
-  const create = (username: string) => () => users.create({ username, role: 'crypto-user', password: 'a-secret-1' })
-  await values.set('user', 2)
-  assert.deepEqual(await arrive(), [], 'while there was no quorum nothing needed approvals')
-  return { store, there, replication, users, values, quorum, service, caller, arrive, approved, create }
+  const holds = (path: string) => recordsOf(there).get(path)?.value
+  const same = (path: string) => assert.deepEqual(holds(path), recordsOf(store).get(path)?.value)
+  return { store, there, holds, state, admission, arrive, write, same }
 }
 
 const said = (events: readonly AuditEvent[]) =>
-  events.map(({ refusal, details }) => {
+  events.map(({ opcode, refusal, details }) => {
+    assert.equal(opcode, 'SR_PEER_CHANGE')
     assert.ok(details?.kind === 'peer-change')
-    return [details.record, refusal?.code ?? 'verified', details.approvers.join(), details.reason ?? '']
+    return [details.record, refusal?.code ?? 'taken', details.approvers.join(), details.reason ?? '']
   })
 
-test('a change with approvals is said to have them, and by whom, on the other HSM too', async () => {
-  const { arrive, approved, create, users } = await twoHsms()
-  await approved(['one', 'two'], create('bob'))
-  const [event] = await arrive()
-  assert.ok(event)
-  assert.deepEqual([event.opcode, event.by], ['SR_PEER_CHANGE', 'one'])
-  assert.deepEqual(said([event]), [['users/bob', 'verified', 'one,two', '']])
+const token = (of: Partial<TokenOf> = {}) =>
+  tokenOf({
+    service: 'user',
+    by: 'one',
+    parts: ['hsm-0', 'hsm-1'].map((hsmId) => ({ hsmId, unixSeconds: NOW - 5 })),
+    ...of,
+  })
+const bob = userChange('bob', 'crypto-user')
+const eve = userChange('eve', 'admin')
+
+test('a change that enough admins approved is taken over, and the log says who they were', async () => {
+  const { arrive, write, same } = await twoHsms()
+  await write([bob], signedBy(token(), 'one', 'two')).done
+  assert.deepEqual(await arrive(), { refused: [], said: [['users/bob', 'taken', 'one,two', '']] })
+  same('users/bob')
   // Who approves to go counts: the key was good when it was used.
-  await approved(['one', 'two'], () => users.delete({ username: 'two', role: 'admin' }))
-  assert.deepEqual(said(await arrive()), [['users/two', 'verified', 'one,two', '']])
+  await write([{ path: userPath('two'), value: undefined }], signedBy(token(), 'one', 'two')).done
+  assert.deepEqual((await arrive()).said, [['users/two', 'taken', 'one,two', '']])
+  same('users/two')
 })
 
-test('a change that nobody approved is told of, and stands: all HSMs stay the same', async () => {
-  const { store, there, arrive } = await twoHsms()
-  await store.write([{ path: userPath('eve'), value: encodeUser(adminRecord('eve')) }])
-  await store.write([{ path: userPath('three'), value: undefined }])
-  assert.deepEqual(said(await arrive()), [
-    ['users/eve', 'QuorumRequired', '', 'the service user asks for 2 approvals, and none came with the change'],
-    ['users/three', 'QuorumRequired', '', 'the service user asks for 2 approvals, and none came with the change'],
-  ])
-  const standing = (at: MemoryStore) => [at.get('users/eve')?.version, at.get('users/three')?.version]
-  assert.deepEqual(standing(there), standing(store))
-})
-
-test('users change their own passwords and keys without approvals, and nothing is said of it', async () => {
-  const { arrive, users, caller } = await twoHsms()
-  await users.changePassword(caller, { ...caller, password: 'new-secret-1' })
-  await users.registerApprovalKey(caller, KEYS.three.publicKey.export({ type: 'spki', format: 'der' }))
-  assert.deepEqual(await arrive(), [])
-})
-
-test('a change that was undone comes with the approvals that it had', async () => {
-  const { arrive, approved, create, replication, users } = await twoHsms()
-  await approved(['one', 'two'], create('bob'))
-  await arrive()
-  replication.holding = 1
-  await assert.rejects(
-    approved(['two', 'three'], () => users.delete({ username: 'bob', role: 'crypto-user' })),
-    { code: 'NotEnoughCopies' },
-  )
-  assert.deepEqual(said(await arrive()), [['users/bob', 'verified', 'two,three', '']])
-})
-
-/** Written by an HSM that does not keep to the rules. */
-async function forged(change: (spent: SpentApprovals) => SpentApprovals, username = 'eve') {
-  const all = await twoHsms()
-  await all.approved(['one', 'two'], all.create('bob'))
-  await all.arrive()
-  const kept = all.store.get(approvalsPath(statementPath(all.store.hsmId, 'users/bob')))?.value
-  const spent = kept && decodeApprovals(kept)
-  assert.ok(spent)
-  const write = { path: userPath(username), value: encodeUser(adminRecord(username)) }
-  await takingAlong(change(spent), () => all.store.write(withApprovals([write])))
-  return said(await all.arrive())
+const stranger = ['three', KEYS.cat.privateKey] as [Signer, (typeof KEYS)['cat']['privateKey']]
+const old = (hsmId: string, unixSeconds: number) => ({ hsmId, unixSeconds })
+const BAD: readonly (readonly [what: string, signed: SpentApprovals | undefined, code: string, why: RegExp])[] = [
+  ['no approval', undefined, 'QuorumRequired', /the service user asks for 2 approvals, and none came/],
+  ['an approval of too few', signedBy(token(), 'one'), 'QuorumFailed', /1 of 2 verify/],
+  ['one admin who signed twice', signedBy(token(), 'one', 'one'), 'QuorumFailed', /1 of 2 verify/],
+  ['the signature of a stranger', signedBy(token(), 'one', stranger), 'QuorumFailed', /1 of 2 verify/],
+  ['the signature of a crypto user', signedBy(token(), 'one', 'ann'), 'QuorumFailed', /1 of 2 verify/],
+  [
+    'approvals for another service',
+    signedBy(token({ service: 'quorum' }), 'one', 'two'),
+    'QuorumFailed',
+    /not for the service user/,
+  ],
+  [
+    'approvals that were given for another HSM',
+    signedBy(token({ parts: [old('hsm-9', NOW), old('hsm-1', NOW)] }), 'one', 'two'),
+    'QuorumFailed',
+    /given for another HSM/,
+  ],
+  [
+    'an expired one, by this HSM’s own part of the token',
+    signedBy(token({ parts: [old('hsm-0', NOW), old('hsm-1', NOW - 620)] }), 'one', 'two'),
+    'QuorumFailed',
+    /has expired/,
+  ],
+  [
+    'an expired one in which this HSM has no part',
+    signedBy(token({ parts: [old('hsm-0', NOW - 1000)] }), 'one', 'two'),
+    'QuorumFailed',
+    /has expired/,
+  ],
+]
+for (const [what, signed, code, why] of BAD) {
+  test(`a change that was just made with ${what} is refused and written down, pushed or pulled`, async () => {
+    for (const pushed of [true, false]) {
+      for (const change of [eve, { path: userPath('three'), value: undefined }]) {
+        const { store, there, holds, arrive, write } = await twoHsms()
+        const standing = holds(change.path)
+        await write([change], signed).done
+        const { refused, said } = await arrive({ pushed })
+        assert.deepEqual([refused[0]?.code, said.length, said[0]?.[1]], [code, 1, code])
+        assert.match(refused[0]?.message ?? '', why)
+        assert.match(said[0]?.[3] ?? '', why)
+        assert.deepEqual(holds(change.path), standing)
+        // Nothing of it is kept, and it is refused again without another line in the log.
+        assert.equal(there.get(approvalsPath(statementPath('hsm-0', change.path))), undefined)
+        const again = await arrive({ pushed: false, records: store.feedAfter(0, Infinity) })
+        assert.deepEqual([again.refused.length, again.said], [1, []])
+        assert.deepEqual(holds(change.path), standing)
+      }
+    }
+  })
 }
 
-const tokenFor = (quorum: Quorum, service: 'user' | 'quorum') =>
-  quorum.generate({ caller: { username: 'one', role: 'admin' } }, service, undefined)
-const signedBy = (approvalData: Uint8Array, ...by: [Admin, KeyObject][]): SpentApprovals => ({
-  approvalData,
-  signatures: by.map(([username, key]) => ({ username, role: 'admin', signature: sign('sha256', approvalData, key) })),
+test('a token in whose making this HSM had no part may be from a clock that is some minutes off', async () => {
+  const { arrive, write } = await twoHsms()
+  await write([bob], signedBy(token({ parts: [old('hsm-0', NOW - 800)] }), 'one', 'two')).done
+  assert.deepEqual((await arrive()).refused, [])
 })
 
-test('approvals that were spent on one change do not stand for another', async () => {
-  assert.deepEqual(await forged((spent) => spent), [
-    ['users/eve', 'QuorumFailed', 'one,two', 'they were spent on another change before'],
-  ])
-})
-
-test('signatures by keys that this HSM does not know count for nothing', async () => {
-  const { quorum } = await twoHsms()
-  const data = tokenFor(quorum, 'user')
-  const spent = signedBy(data, ['one', KEYS.one.privateKey], ['two', KEYS.three.privateKey])
-  assert.deepEqual(await forged(() => spent), [
-    ['users/eve', 'QuorumFailed', 'one', '1 of 2 verify with the keys that this HSM knows'],
-  ])
-})
-
-test('one user who signed twice is one approval', async () => {
-  const { quorum } = await twoHsms()
-  const data = tokenFor(quorum, 'user')
-  const spent = signedBy(data, ['one', KEYS.one.privateKey], ['one', KEYS.one.privateKey])
-  assert.match((await forged(() => spent))[0]?.join() ?? '', /QuorumFailed,one,1 of 2/)
-})
-
-test('approvals for another service, or given for another HSM, do not stand', async () => {
-  const { quorum } = await twoHsms()
-  const both: [Admin, KeyObject][] = [
-    ['one', KEYS.one.privateKey],
-    ['two', KEYS.two.privateKey],
-  ]
-  const other = signedBy(tokenFor(quorum, 'quorum'), ...both)
-  assert.match((await forged(() => other))[0]?.join() ?? '', /QuorumFailed,one,two,they are not for the service user/)
-  const data = Buffer.from(tokenFor(quorum, 'user'))
-  data.writeUInt32BE(1, 4)
-  const elsewhere = signedBy(data, ...both)
-  assert.match((await forged(() => elsewhere))[0]?.join() ?? '', /they were given for another HSM/)
-})
-
-test('an HSM that was away is not misled by what was set later, one that joins says nothing', async () => {
-  const { store, values, quorum, approved, create, arrive, service } = await twoHsms()
-  // With a threshold of one again bob comes without approvals; only then is it raised.
-  await approved(['one', 'two'], () => values.set('user', 1))
-  await create('bob')()
-  await values.set('user', 3)
-  assert.deepEqual(
-    said(await arrive()).filter(([, verdict]) => verdict !== 'verified'),
-    [],
-  )
-  assert.equal(quorum.values.required('user'), 3)
-  service.begun = false
-  await store.write([{ path: 'mtls/enforcement', value: undefined }])
+test('a token that was spent is refused on another record, also after its first record changed again', async () => {
+  const { holds, arrive, write } = await twoHsms()
+  const spent = signedBy(token(), 'one', 'two')
+  await write([bob], spent).done
   await arrive()
-  await store.write([{ path: userPath('eve'), value: encodeUser(adminRecord('eve')) }])
-  assert.deepEqual(await arrive(), [])
+  await write([{ path: bob.path, value: undefined }], signedBy(token(), 'one', 'two')).done
+  await arrive()
+  await write([eve], spent).done
+  const { refused } = await arrive()
+  assert.match(refused[0]?.message ?? '', /spent on another change before/)
+  assert.equal(holds(eve.path), undefined)
+})
+
+test('a token that was spent is refused on the same record, unless it puts back what stood before', async () => {
+  const { holds, arrive, write, same } = await twoHsms()
+  const spent = signedBy(token(), 'one', 'two')
+  const making = write([bob], spent)
+  await making.done
+  await arrive()
+  await write([{ path: bob.path, value: undefined }], spent).done
+  await write([userChange('bob', 'admin')], spent).done
+  assert.match((await arrive()).refused[0]?.message ?? '', /spent on another change before/)
+  await making.undo()
+  assert.deepEqual((await arrive()).refused, [])
+  assert.equal(holds('users/bob'), undefined)
+  same('users/bob')
+})
+
+test('two changes that come together with one token are one too many', async () => {
+  const { holds, arrive, write } = await twoHsms()
+  const spent = signedBy(token(), 'one', 'two')
+  await Promise.all([write([bob], spent).done, write([eve], spent).done])
+  const { refused } = await arrive({ pushed: false })
+  assert.equal(refused.length, 1)
+  assert.deepEqual([holds(bob.path) !== undefined, holds(eve.path)], [true, undefined])
+})
+
+test('the undoing of a change that was refused is taken over, with nothing to be said', async () => {
+  const { arrive, write, same } = await twoHsms()
+  const making = write([eve])
+  await making.done
+  assert.equal((await arrive()).refused.length, 1)
+  await making.undo()
+  assert.deepEqual(await arrive(), { refused: [], said: [] })
+  same(eve.path)
+})
+
+test('other records of a batch with a refused change are taken over all the same', async () => {
+  const { store, holds, arrive, write } = await twoHsms()
+  await store.write([{ path: 'other/1', value: Buffer.from('1') }])
+  await write([eve]).done
+  await store.write([{ path: 'other/2', value: Buffer.from('2') }])
+  const { refused } = await arrive({ pushed: false })
+  assert.equal(refused.length, 1)
+  assert.deepEqual(
+    ['other/1', 'other/2', eve.path].map((path) => holds(path) !== undefined),
+    [true, true, false],
+  )
+})
+
+test('after an interruption, and from an HSM that did not make it, a change is settled: taken over and written down', async () => {
+  for (const how of [{ current: false, pushed: false }, { from: 'hsm-2' }]) {
+    const { arrive, write, same } = await twoHsms()
+    await write([eve]).done
+    const { refused, said } = await arrive(how)
+    assert.deepEqual(refused, [])
+    assert.match(said[0]?.join() ?? '', /^users\/eve,taken,,taken over as settled, though the service user asks for 2/)
+    same(eve.path)
+  }
+})
+
+test('what was refused comes from another HSM that took it, and from its maker after an interruption it does not', async () => {
+  const { store, holds, arrive, write, same } = await twoHsms()
+  await write([eve]).done
+  await arrive()
+  const records = store.feedAfter(0, Infinity)
+  assert.equal((await arrive({ current: false, pushed: false, records })).refused.length, 1)
+  assert.equal(holds(eve.path), undefined)
+  assert.deepEqual((await arrive({ from: 'hsm-2', pushed: false, records })).refused, [])
+  same(eve.path)
+})
+
+test('an HSM that is behind says so where it cannot tell yet; what it can tell it takes', async () => {
+  const { holds, arrive, write, same } = await twoHsms()
+  await write([eve]).done
+  await assert.rejects(arrive({ current: false }), { code: 'Busy', message: /behind/ })
+  assert.equal(holds(eve.path), undefined)
+  await write([bob], signedBy(token(), 'one', 'two')).done
+  assert.deepEqual((await arrive({ current: false })).refused, [])
+  same('users/bob')
+})
+
+test('an HSM that lacks a user’s key asks for it before it judges', async () => {
+  const { store, arrive, write, same } = await twoHsms()
+  // The other HSM has them from a third one, which this one has not heard of.
+  const key = KEYS.cat
+  const proof = proofOf(
+    Buffer.concat([challengeHead('hsm-2', { username: 'three', role: 'admin' }), Buffer.alloc(32)]),
+    'cat',
+  )
+  const third = new MemoryStore('hsm-2')
+  await third.apply(store.feedAfter(0, Infinity))
+  const stated = recordsOf(third).stating([userChange('three', 'admin', spkiOf('cat'))])
+  const made = takingAlong(proof, () => withApprovals(stated))
+  await store.apply(
+    made.map(({ path, value = Buffer.alloc(0) }, i) => ({ path, value, version: { counter: 40 + i, hsmId: 'hsm-2' } })),
+  )
+  const sent = store.lastSeq
+  await write([bob], signedBy(token(), 'one', ['three', key.privateKey])).done
+  const records = store.feedAfter(sent, Infinity)
+  assert.deepEqual(await arrive({ records }), {
+    refused: [],
+    said: [
+      ['users/three', 'taken', 'three', ''],
+      ['users/bob', 'taken', 'one,three', ''],
+    ],
+  })
+  same('users/bob')
+  same('users/three')
+})
+
+test('an HSM does not learn of a user who was never approved by asking for the signers', async () => {
+  const { store, holds, arrive, write } = await twoHsms()
+  await write([userChange('mallory', 'admin', spkiOf('cat'))]).done
+  const sent = store.lastSeq
+  const data = token()
+  const signatures = [
+    ...signedBy(data, 'one').signatures,
+    { username: 'mallory', role: 'admin', signature: sign('sha256', data, KEYS.cat.privateKey) } as const,
+  ]
+  await write([bob], { approvalData: data, signatures }).done
+  const { refused } = await arrive({ records: store.feedAfter(sent, Infinity) })
+  assert.deepEqual(refused.map(({ message }) => /users\/(\w+)/.exec(message)?.[1]).sort(), ['bob', 'mallory'])
+  assert.deepEqual([holds('users/bob'), holds('users/mallory')], [undefined, undefined])
+})
+
+test('users change their own passwords alone, and become nobody else by it', async () => {
+  const { arrive, write, same } = await twoHsms()
+  const password = await hashPassword('another-1')
+  for (const [name, role] of [
+    ['one', 'admin'],
+    ['ann', 'crypto-user'],
+  ] as const) {
+    const value = encodeUser({ ...userRecord(name, role, spkiOf(name)), password })
+    await write([{ path: userPath(name), value }]).done
+    assert.deepEqual(await arrive(), { refused: [], said: [] })
+    same(userPath(name))
+  }
+  // Somebody else under the name: the record comes once, after both changes.
+  await write([{ path: userPath('ann'), value: undefined }]).done
+  await write([userChange('ann', 'admin', spkiOf('ann'))]).done
+  assert.match((await arrive()).refused[0]?.message ?? '', /asks for 2 approvals/)
+})
+
+test('a record that changed twice may come with the approvals of the first change', async () => {
+  const { arrive, write, same } = await twoHsms()
+  await write([bob], signedBy(token(), 'one', 'two')).done
+  await write([userChange('bob', 'crypto-user')]).done
+  assert.deepEqual((await arrive()).refused, [])
+  same('users/bob')
+  // They do not stand for what comes after what is here already.
+  await write([{ path: bob.path, value: undefined }]).done
+  assert.equal((await arrive()).refused[0]?.code, 'QuorumRequired')
+})
+
+test('a threshold asks for approvals of its own service, and of mTLS those of the service cluster', async () => {
+  const { arrive, write, holds } = await twoHsms()
+  const set = (service: 'quorum' | 'cluster', value: number) => ({
+    path: valuePath(service),
+    value: encodeValue(value),
+  })
+  await write([set('cluster', 2)]).done
+  await write([set('quorum', 2)]).done
+  assert.deepEqual((await arrive()).refused, [])
+  await write([set('quorum', 1)]).done
+  await write([{ path: 'mtls/enforcement', value: Buffer.from([1]) }], signedBy(token(), 'one', 'two')).done
+  assert.deepEqual(
+    (await arrive()).refused.map(({ code }) => code),
+    ['QuorumRequired', 'QuorumFailed'],
+  )
+  assert.equal(holds('mtls/enforcement'), undefined)
+  await write([set('quorum', 1)], signedBy(token({ service: 'quorum' }), 'two', 'three')).done
+  await write(
+    [{ path: 'mtls/enforcement', value: Buffer.from([2]) }],
+    signedBy(token({ service: 'cluster' }), 'one', 'two'),
+  ).done
+  assert.deepEqual((await arrive()).refused, [])
+})
+
+const ofKey = (of: Partial<TokenOf> = {}) => token({ service: 'key-management', by: 'ann', handle: HANDLE, ...of })
+const share = (username: string, shared = true) => {
+  const change = { username, shared }
+  return { path: changePath(HANDLE, change), value: encodeChange(change) }
+}
+const label = (value: string) => {
+  const change = { name: 'label', value } as const
+  return { path: changePath(HANDLE, change), value: encodeChange(change) }
+}
+
+test('a change of a key comes with the approvals of those who have a say in it, all records of one operation with one', async () => {
+  const { arrive, write, same } = await twoHsms()
+  const both = [label('new'), { ...label('0x01'), path: changePath(HANDLE, { name: 'id', value: '0x01' }) }]
+  await write(both, signedBy(ofKey(), 'ann', 'ben')).done
+  const { refused, said } = await arrive()
+  assert.deepEqual([refused, said.map(([, verdict, by]) => [verdict, by])], [[], Array(2).fill(['taken', 'ann,ben'])])
+  for (const { path } of both) same(path)
+  // Whoever it is shared with now has a say from now on, and who has none any more approved that himself.
+  await write([share('cat')], signedBy(ofKey(), 'ann', 'ben')).done
+  await write([share('ben', false)], signedBy(ofKey(), 'ben', 'cat')).done
+  assert.deepEqual((await arrive()).refused, [])
+})
+
+const handle = '0x00000000000000bb'
+for (const [what, signed] of [
+  ['no approval', undefined],
+  ['one of too few', signedBy(ofKey(), 'ann')],
+  ['one of somebody without a say', signedBy(ofKey(), 'ann', 'cat')],
+  ['one of an admin', signedBy(ofKey(), 'ann', 'one')],
+  ['one for another key', signedBy(ofKey({ handle }), 'ann', 'ben')],
+  ['one for using the key', signedBy(ofKey({ service: 'key-usage' }), 'ann', 'ben')],
+  ['an expired one', signedBy(ofKey({ parts: [old('hsm-0', NOW - 1000)] }), 'ann', 'ben')],
+] as const) {
+  test(`a sharing that comes with ${what} is refused`, async () => {
+    const { holds, arrive, write } = await twoHsms()
+    await write([share('cat')], signed).done
+    const { refused, said } = await arrive()
+    assert.equal(refused[0]?.code, signed ? 'QuorumFailed' : 'QuorumRequired')
+    assert.equal(said.length, 1)
+    assert.equal(holds(share('cat').path), undefined)
+  })
+}
+
+test('approvals of a key are spent once, on a later change of it as well', async () => {
+  const { arrive, write } = await twoHsms()
+  const spent = signedBy(ofKey(), 'ann', 'ben')
+  await write([label('new')], spent).done
+  assert.deepEqual((await arrive()).refused, [])
+  await write([label('newer')], spent).done
+  await write([share('cat')], spent).done
+  assert.deepEqual(
+    (await arrive()).refused.map(({ message }) => /spent/.test(message)),
+    [true, true],
+  )
+})
+
+test('deleting a key, and a user with whom one is shared, needs no approvals of keys', async () => {
+  const { arrive, write, there } = await twoHsms()
+  await write([{ path: userPath('ben'), value: undefined }], signedBy(token(), 'one', 'two')).done
+  await write([share('ben', false)]).done
+  assert.deepEqual((await arrive()).refused, [])
+  await write([label('new')], signedBy(ofKey(), 'ann', 'ben')).done
+  await arrive()
+  const kept = statementPath('hsm-0', label('').path)
+  const gone = [approvalsPath(kept), kept, `keys/${HANDLE}`]
+  await write(gone.map((path) => ({ path, value: undefined }))).done
+  assert.deepEqual((await arrive()).refused, [])
+  for (const path of gone) assert.equal(there.get(path)?.value, undefined)
+})
+
+test('HSMs of before send no approvals of keys and no proofs: nothing is asked of them', async () => {
+  const { arrive, write, same } = await twoHsms()
+  await write([share('cat')]).done
+  await write([userChange('ann', 'crypto-user', spkiOf('cat'))]).done
+  assert.deepEqual(await arrive({ carries: [] }), { refused: [], said: [] })
+  same(share('cat').path)
+})
+
+const proofOf = (preimage: Buffer, by: Signer): Registration => ({
+  registration: { preimage, signature: sign('sha256', preimage, KEYS[by].privateKey) },
+})
+const ann = { username: 'ann', role: 'crypto-user' } as const
+const parts = [{ hsmId: 'hsm-0', unixSeconds: NOW }]
+
+test('a key for approvals is registered with a signature by it over a token of the user, and can be taken back', async () => {
+  const { arrive, write, same } = await twoHsms()
+  const record = tokenOf({ service: 'registration', by: 'ann', parts })
+  for (const preimage of [record, Buffer.concat([challengeHead('hsm-0', ann), Buffer.alloc(32)])]) {
+    const registering = write([userChange('ann', 'crypto-user', spkiOf('cat'))], proofOf(preimage, 'cat'))
+    await registering.done
+    assert.deepEqual(await arrive(), { refused: [], said: [['users/ann', 'taken', 'ann', '']] })
+    await registering.undo()
+    assert.deepEqual((await arrive()).refused, [])
+    same('users/ann')
+  }
+})
+
+for (const [what, proof] of [
+  ['no signature', undefined],
+  ['a signature by another key', proofOf(tokenOf({ service: 'registration', by: 'ann', parts }), 'ben')],
+  ['a token of another user', proofOf(tokenOf({ service: 'registration', by: 'ben', parts }), 'cat')],
+  ['a token for something else', proofOf(tokenOf({ service: 'user', by: 'ann', parts }), 'cat')],
+  ['a token of another HSM', proofOf(Buffer.concat([challengeHead('hsm-7', ann), Buffer.alloc(32)]), 'cat')],
+] as const) {
+  test(`a key for approvals that comes with ${what} is refused`, async () => {
+    const { holds, arrive, write } = await twoHsms()
+    const standing = holds('users/ann')
+    await write([userChange('ann', 'crypto-user', spkiOf('cat'))], proof).done
+    const { refused, said } = await arrive()
+    assert.match(refused[0]?.message ?? '', /registered for ann without a signature by it/)
+    assert.equal(said.length, 1)
+    assert.deepEqual(holds('users/ann'), standing)
+  })
+}
+
+test('an HSM that joins takes what it is given, and says nothing of it', async () => {
+  const { arrive, write, same, state } = await twoHsms()
+  state.inService = false
+  await write([eve]).done
+  assert.deepEqual(await arrive({ pushed: false }), { refused: [], said: [] })
+  same(eve.path)
 })

@@ -46,6 +46,7 @@ function hsm({ hsmId = 'hsm-0', hsmType = 'hsm2m.medium', admins = 3 } = {}) {
     onMembersChanged: (listener: typeof tell) => void (tell = listener),
     spread: () => Promise.resolve(1),
     catchUp: () => Promise.resolve(1),
+    refusalOf: () => undefined,
     copies: () => 1,
     writesLimited: false,
   }

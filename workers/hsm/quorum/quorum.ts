@@ -241,10 +241,10 @@ export class Claim {
 
   /**
    * Gives what the work gives; when it throws, the tokens can be used again. What the work writes for admin services takes
-   * the approvals along.
+   * and keys takes the approvals along.
    */
   async spendOn<Result>(work: () => Result | Promise<Result>): Promise<Result> {
-    const spent = this.#tokens.find(({ service, approvers }) => !isKeyService(service) && approvers.length > 0)
+    const spent = this.#tokens.find(({ service, approvers }) => service !== 'key-usage' && approvers.length > 0)
     try {
       const result = await (spent ? takingAlong(spentApprovals(spent), work) : work())
       for (const token of this.#tokens) this.#store.delete(token)

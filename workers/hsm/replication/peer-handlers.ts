@@ -51,7 +51,11 @@ export function peerHandlers({ store, identity, membership, replicator, auditHea
       const { peer } = inCluster(clusterId, from)
       peer.greeted(incarnation)
       from.context.greeted = true
-      return { incarnation: replicator.incarnation, epoch: membership.epoch }
+      return {
+        incarnation: replicator.incarnation,
+        epoch: membership.epoch,
+        carries: [...replicator.admission.carries],
+      }
     },
 
     async membership(signed, from: From) {
@@ -62,8 +66,13 @@ export function peerHandlers({ store, identity, membership, replicator, auditHea
     async push({ records }, from: From) {
       const { peer, masking } = inService(from)
       if (!from.context.greeted) throw new HsmError('WrongState', 'greet first')
-      const entries = await store.apply(records.map((record) => masking.open(record)))
+      if (records.some(({ version }) => version.hsmId !== from.context.hsmId)) {
+        throw new HsmError('InvalidRequest', 'an HSM pushes what it wrote itself')
+      }
+      const opened = records.map((record) => masking.open(record))
+      const { entries, refused } = await replicator.admission.take(opened, peer.source, true)
       peer.gave(entries.map(({ seq }) => seq))
+      for (const refusal of refused.values()) throw refusal
       return {}
     },
 

@@ -43,15 +43,20 @@ const sealedRecords = z.array(sealedRecord).max(BATCH_RECORDS)
 export const peerOperations = {
   /**
    * Says that the caller is a member in service. `incarnation` names a store for its life: with another one, positions
-   * in its feed mean nothing any more. WrongState while the callee is in no cluster.
+   * in its feed mean nothing any more. WrongState while the callee is in no cluster. `carries`: services whose changes the
+   * callee sends with what was signed; HSMs of before that say nothing.
    */
   greet: {
     params: z.strictObject({ clusterId: z.string(), incarnation, epoch: z.number() }),
-    result: z.object({ incarnation, epoch: z.number() }),
+    result: z.object({ incarnation, epoch: z.number(), carries: z.array(z.string().max(64)).max(16).optional() }),
   },
   /** A newer list of members, for whom the control plane has not reached. */
   membership: { params: signedMembership, result: z.object({ epoch: z.number() }) },
-  /** New records of the caller. Answers when they are on the callee's disk. */
+  /**
+   * New records of the caller, its own. Answers when they are on the callee's disk. QuorumRequired, QuorumFailed: a change of
+   * them was not taken over, for want of approvals, all others were; Busy: none was, the callee is behind and cannot tell
+   * yet, and will pull them.
+   */
   push: { params: z.strictObject({ records: sealedRecords }), result: none },
   /**
    * What the callee's feed has behind `after`. A caller that has greeted says with it that all up to `after` is on its

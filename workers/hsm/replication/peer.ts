@@ -8,10 +8,11 @@
  */
 import type { Logger } from 'pino'
 import type { AuditHead } from '../../../provider-schema/audit-file.ts'
+import type { Admission, Source } from './admission.ts'
 import type { Connection } from '../protocol/connection.ts'
-import { HsmError } from '../protocol/errors.ts'
+import { HsmError, type HsmErrorCode } from '../protocol/errors.ts'
 import type { Member } from '../protocol/values.ts'
-import type { RecordStore } from '../vault/record-store.ts'
+import type { FeedEntry, RecordStore } from '../vault/record-store.ts'
 import { Acknowledged } from './acknowledged.ts'
 import { Bell, type Clock } from './clock.ts'
 import { followFeed } from './follow-feed.ts'
@@ -29,6 +30,10 @@ const RETRY_MAX_MS = 1_000
 const PULL_MS = 1_000
 /** Every so many pulls the whole feed is compared, which finds what should not be possible. */
 const PULLS_TO_SWEEP = 600
+/** What a peer answers that did not take a change over, and stays linked. */
+const NOT_TAKEN: readonly HsmErrorCode[] = ['QuorumRequired', 'QuorumFailed', 'Busy']
+/** Those who wait for them look within seconds. */
+const KEPT_REFUSALS = 64
 
 /** What outlives a restart. */
 export interface PeerPosition {
@@ -49,6 +54,7 @@ export interface PeerSurroundings {
   readonly membership: Membership
   readonly connect: (member: Member, signal: AbortSignal) => Promise<PeerLink>
   readonly clock: Clock
+  readonly admission: Admission
   readonly log: Logger
   /** Told how far the peer's audit log is. */
   readonly onAuditHead?: ((hsmId: string, head: AuditHead) => void) | undefined
@@ -68,10 +74,16 @@ export class Peer {
   #incarnation: string
   #pulled: number
   #link: PeerLink | undefined
+  /** Services whose changes the peer says that it sends with what was signed. */
+  #carries: readonly string[] = []
+  /** Newest entries of this HSM's feed that the peer did not take over. */
+  readonly #refused = new Map<number, HsmError>()
   /** Whether the peer has made a link of its own to this HSM. */
   #greeted = false
   /** Whether the peer's feed was followed to its end over this link. */
   #caughtUp = false
+  /** The same, but for what was refused. */
+  #followed = false
   /** Pulls of one link go one after another. */
   #pulling: Promise<void> = Promise.resolve()
 
@@ -110,6 +122,26 @@ export class Peer {
     return this.#acknowledged.knows(seq)
   }
 
+  /** Why the peer did not take one of these entries over, if it did not. */
+  refusalOf(entries: readonly FeedEntry[]): HsmError | undefined {
+    if (this.#refused.size === 0) return undefined
+    return entries.map(({ seq }) => this.#refused.get(seq)).find((refusal) => refusal !== undefined)
+  }
+
+  /** The peer as somebody who gives records. */
+  get source(): Source {
+    return {
+      hsmId: this.member.hsmId,
+      current: this.connected && this.#followed,
+      carries: this.#carries,
+      fetch: async (paths) => {
+        if (!this.#link) throw new HsmError('Busy', 'there is no link yet to ask over')
+        const { records } = await this.#link.call('fetch', { paths: [...paths] })
+        return records.map((record) => this.#surroundings.masking().open(record))
+      },
+    }
+  }
+
   /** This HSM has written. */
   written(): void {
     this.#written.ring()
@@ -136,10 +168,8 @@ export class Peer {
   }
 
   /** Follows the peer's feed to its end, once; false when there is no link. Throws what the link throws. */
-  async catchUp(): Promise<boolean> {
-    if (!this.#link) return false
-    await this.#follow(this.#link, this.#pulled)
-    return true
+  catchUp(): Promise<boolean> {
+    return this.#link ? this.#follow(this.#link, this.#pulled) : Promise.resolve(false)
   }
 
   /** Ends the link and the wish for one. */
@@ -181,6 +211,7 @@ export class Peer {
     const welcome = await link.call('greet', { clusterId, incarnation, epoch: membership.epoch })
     if (this.#stopping.signal.aborted) return
     this.#meet(welcome.incarnation)
+    this.#carries = welcome.carries ?? []
     if (welcome.epoch < membership.epoch && membership.signed) await link.call('membership', membership.signed)
     this.#link = link
     succeeded()
@@ -192,6 +223,7 @@ export class Peer {
     } finally {
       this.#link = undefined
       this.#caughtUp = false
+      this.#followed = false
       await link.close()
       this.#written.ring()
       this.#pull.ring()
@@ -202,33 +234,70 @@ export class Peer {
   }
 
   async #pushNews(link: PeerLink, from: number): Promise<void> {
-    const { hsmId, store, masking, onProgress } = this.#surroundings
+    const { hsmId, store, masking, admission } = this.#surroundings
     for (let cursor = from; this.#link === link;) {
       const records: SealedRecord[] = []
       const seqs: number[] = []
       let bytes = 0
+      let others = false
+      let last: ReturnType<Admission['pushed']> = 'with-others'
       for (const entry of store.feedAfter(cursor, BATCH_RECORDS)) {
         if (bytes > BATCH_BYTES) break
+        const isNews = entry.version.hsmId === hsmId && !this.holds(entry.seq)
+        const how = isNews ? admission.pushed(entry.path) : 'with-others'
+        if (how !== 'with-others' && others) break
         cursor = entry.seq
-        if (entry.version.hsmId !== hsmId || this.holds(entry.seq)) continue
+        if (!isNews) continue
         const sealed = masking().seal(entry)
         bytes += sealed.sealed.length
         records.push(sealed)
         seqs.push(entry.seq)
+        others ||= how === 'with-others'
+        if (how === 'alone' || last === 'with-next') break
+        last = how
       }
       if (records.length > 0) {
-        await link.call('push', { records })
-        this.#acknowledged.add(seqs)
-        onProgress()
+        await this.#push(link, records, seqs)
       } else if (cursor >= store.lastSeq) await this.#written.wait()
+    }
+  }
+
+  /** A change that the peer refuses, or cannot tell yet, is not sent again: it pulls what is still so. */
+  async #push(link: PeerLink, records: readonly SealedRecord[], seqs: readonly number[]): Promise<void> {
+    const { admission, log, onProgress } = this.#surroundings
+    try {
+      await link.call('push', { records: [...records] })
+      this.#acknowledged.add(seqs)
+    } catch (error) {
+      const judged = records.some(({ path }) => admission.judges(path))
+      if (!judged || !(error instanceof HsmError) || !NOT_TAKEN.includes(error.code)) throw error
+      const [first] = records
+      const isOneChange = records.length === 1 || (first && admission.pushed(first.path) === 'with-next')
+      if (!isOneChange) {
+        // One of them it was: the others are not to wait for it.
+        for (const [i, record] of records.entries()) await this.#push(link, [record], seqs.slice(i, i + 1))
+        return
+      }
+      log.warn({ peer: this.member.hsmId, reason: error.message }, 'a peer did not take a change over')
+      if (error.code !== 'Busy') for (const seq of seqs) this.#keepRefusal(seq, error)
+    }
+    onProgress()
+  }
+
+  #keepRefusal(seq: number, { code, message }: HsmError): void {
+    this.#refused.set(seq, new HsmError(code, `${message}: HSM ${this.member.hsmId} did not take the change over`))
+    for (const oldest of this.#refused.keys()) {
+      if (this.#refused.size <= KEPT_REFUSALS) break
+      this.#refused.delete(oldest)
     }
   }
 
   async #pullNews(link: PeerLink): Promise<void> {
     const { clock } = this.#surroundings
     for (let pulls = 1; this.#link === link; pulls++) {
-      await this.#follow(link, pulls % PULLS_TO_SWEEP === 0 ? 0 : this.#pulled)
-      if (!this.#caughtUp) {
+      const whole = await this.#follow(link, pulls % PULLS_TO_SWEEP === 0 ? 0 : this.#pulled)
+      this.#followed = this.#link === link
+      if (whole && !this.#caughtUp) {
         this.#caughtUp = true
         this.#surroundings.onProgress()
       }
@@ -236,14 +305,15 @@ export class Peer {
     }
   }
 
-  #follow(link: PeerLink, from: number): Promise<void> {
-    const { store, masking, onProgress, onAuditHead } = this.#surroundings
+  #follow(link: PeerLink, from: number): Promise<boolean> {
+    const { admission, store, masking, onProgress, onAuditHead } = this.#surroundings
     const followed = this.#pulling.then(() =>
       followFeed({
         link,
         from,
         store,
         masking: masking(),
+        judged: { admission, source: this.source },
         auditHead: (head) => onAuditHead?.(this.member.hsmId, head),
         taken: (entries) => this.gave(entries.map(({ seq }) => seq)),
         reached: (seq) => {
@@ -252,7 +322,10 @@ export class Peer {
         },
       }),
     )
-    this.#pulling = followed.catch(() => undefined)
+    this.#pulling = followed.then(
+      () => undefined,
+      () => undefined,
+    )
     return followed
   }
 

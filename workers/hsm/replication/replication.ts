@@ -1,4 +1,5 @@
 /** What the rest of an HSM sees of replication. */
+import type { HsmError } from '../protocol/errors.ts'
 import type { FeedEntry } from '../vault/record-store.ts'
 import type { Member } from '../protocol/values.ts'
 
@@ -9,10 +10,12 @@ export interface Replication {
   members(): readonly Member[]
   onMembersChanged(listener: (members: readonly Member[]) => void): void
   /**
-   * Pushes committed entries to every connected peer and waits: until all connected peers hold them, or at most
+   * Pushes committed entries to every connected peer and waits: until all connected peers hold or refuse them, or at most
    * `timeoutMs`. Gives how many HSMs, this one included, hold them durably then. Never throws.
    */
   spread(entries: readonly FeedEntry[], timeoutMs: number): Promise<number>
+  /** Why an HSM did not take one of these entries over; undefined while none refused. */
+  refusalOf(entries: readonly FeedEntry[]): HsmError | undefined
   /**
    * Takes over what every linked member has now, as far as that succeeds in the time. Gives of how many HSMs everything is
    * here, this one included. Never throws.

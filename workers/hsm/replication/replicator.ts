@@ -7,8 +7,10 @@ import { Packr } from 'msgpackr'
 import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { AuditHead } from '../../../provider-schema/audit-file.ts'
+import { takeAll, type Admission } from './admission.ts'
 import type { ClusterIdentity, IdentityRecord } from '../identity/cluster-identity.ts'
 import type { Member } from '../protocol/values.ts'
+import type { HsmError } from '../protocol/errors.ts'
 import type { FeedEntry, RecordStore } from '../vault/record-store.ts'
 import type { Clock } from './clock.ts'
 import { maskingWith, type Masking } from './masking.ts'
@@ -35,6 +37,8 @@ export interface ReplicatorOptions {
   /** Connects to a member's peer port and makes sure that it is that member. */
   readonly connect: (member: Member, signal: AbortSignal) => Promise<PeerLink>
   readonly clock: Clock
+  /** What looks at changes of other HSMs; all are taken over when left out. */
+  readonly admission?: Admission
   /** Told how far another HSM's audit log is. */
   readonly onAuditHead?: (hsmId: string, head: AuditHead) => void
   readonly log: Logger
@@ -42,6 +46,7 @@ export interface ReplicatorOptions {
 
 export class Replicator implements Replication {
   readonly incarnation: string
+  readonly admission: Admission
   readonly #options: ReplicatorOptions
   readonly #peers = new Map<string, Peer>()
   readonly #leaving = new Set<Promise<void>>()
@@ -55,6 +60,7 @@ export class Replicator implements Replication {
   private constructor(options: ReplicatorOptions, incarnation: string, positions: Record<string, PeerPosition>) {
     this.#options = options
     this.incarnation = incarnation
+    this.admission = options.admission ?? takeAll(options.store)
     this.#positions = positions
     options.membership.onChange(() => this.#seekPeers())
     options.identity.onChange(() => this.#seekPeers())
@@ -111,8 +117,13 @@ export class Replicator implements Replication {
 
   async spread(entries: readonly FeedEntry[], timeoutMs: number): Promise<number> {
     const holds = (peer: Peer) => entries.every(({ seq }) => peer.holds(seq))
-    await this.#until(() => this.#all((peer) => !peer.connected || holds(peer)), timeoutMs)
+    const refuses = (peer: Peer) => peer.refusalOf(entries) !== undefined
+    await this.#until(() => this.#all((peer) => !peer.connected || holds(peer) || refuses(peer)), timeoutMs)
     return 1 + this.#idsOf(holds).length
+  }
+
+  refusalOf(entries: readonly FeedEntry[]): HsmError | undefined {
+    return [...this.#peers.values()].map((peer) => peer.refusalOf(entries)).find((refusal) => refusal !== undefined)
   }
 
   copies(seq: number): number {
@@ -177,6 +188,7 @@ export class Replicator implements Replication {
         membership,
         connect,
         clock,
+        admission: this.admission,
         onAuditHead,
         log,
         onProgress: () => this.#progressed(),

@@ -2,11 +2,12 @@
  * A store as users, keys and their rules see it: of a path that several HSMs may change at once they get what follows from
  * all statements on it, as one record. Everything else passes through.
  */
-import type { FeedEntry, RecordStore } from './record-store.ts'
+import type { FeedEntry, RecordStore, VersionedRecord } from './record-store.ts'
 import {
   ANY,
   encodeStatement,
   isContested,
+  latest,
   LATEST,
   statementIn,
   statementPath,
@@ -27,6 +28,7 @@ interface Change {
   readonly value: Uint8Array | undefined
 }
 
+const NOWHERE: ReadonlySet<string> = new Set()
 const views = new WeakMap<RecordStore, ContestedRecords>()
 
 /** The view of a store; the same one for all who ask, since it keeps itself current. */
@@ -89,6 +91,11 @@ export class ContestedRecords {
     return paths.flatMap((path) => [...(this.#places.get(path) ?? [])].map((at) => ({ path: at, value: undefined })))
   }
 
+  /** Where statements on a path are kept here. */
+  placesOf(path: string): ReadonlySet<string> {
+    return this.#places.get(path) ?? NOWHERE
+  }
+
   #statement({ path, value }: Change): Change {
     const { hsmId, lastSeq } = this.#store
     const statements = this.#statements(path)
@@ -124,6 +131,45 @@ export class ContestedRecords {
     const places = this.#places.get(subject)
     if (places) places.add(path)
     else this.#places.set(subject, new Set([path]))
+  }
+}
+
+/** Records that are about to be written to a store, and what will hold then. */
+export class Supposed {
+  readonly #store: RecordStore
+  readonly #records = new Map<string, VersionedRecord>()
+  readonly #places = new Map<string, Set<string>>()
+
+  constructor(store: RecordStore) {
+    this.#store = store
+  }
+
+  get records(): VersionedRecord[] {
+    return [...this.#records.values()]
+  }
+
+  put(record: VersionedRecord): void {
+    const subject = subjectOf(record.path)
+    this.#records.set(record.path, record)
+    this.#places.set(subject, (this.#places.get(subject) ?? new Set()).add(record.path))
+  }
+
+  /** The record of this very path. */
+  kept(path: string): VersionedRecord | undefined {
+    return this.#records.get(path) ?? this.#store.get(path)
+  }
+
+  /** What will hold of a path, with one record more if that is given; the version is that of whoever said so last. */
+  holds(path: string, also?: VersionedRecord): VersionedRecord | undefined {
+    const keptAt = (at: string) => (also?.path === at ? also : this.kept(at))
+    if (!isContested(path)) return keptAt(path)
+    const places = new Set([...recordsOf(this.#store).placesOf(path), ...(this.#places.get(path) ?? NOWHERE)])
+    if (also && subjectOf(also.path) === path) places.add(also.path)
+    const kept = [...places].flatMap((at) => keptAt(at) ?? [])
+    const statements = kept.flatMap((each) => statementIn(each) ?? [])
+    const version = (latest(statements)?.kept ?? kept[0])?.version
+    const value = meaningOf(path).read(statements)
+    return version && { path, version, ...(value && { value }) }
   }
 }
 

@@ -40,6 +40,16 @@ function decodeChange(path: string, value: Uint8Array): KeyChange {
   return path.startsWith(ATTRIBUTES) ? attributeRecord.parse(content) : shareRecord.parse(content)
 }
 
+/** Whether the record of a sharing says that the key is shared. */
+export function sharedBy(path: string, value: Uint8Array): boolean {
+  const change = decodeChange(path, value)
+  return 'username' in change && change.shared
+}
+
+/** The user of a path of a sharing. */
+export const shareeOf = (path: string): string | undefined =>
+  path.startsWith(SHARES) ? path.slice(path.indexOf('/', SHARES.length) + 1) : undefined
+
 /** A key with what became of it. */
 export function withChange(key: KeyRecord, change: KeyChange): KeyRecord {
   if ('username' in change) {

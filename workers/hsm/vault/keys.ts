@@ -1,6 +1,7 @@
 /** The keys of a cluster as this HSM holds them: token keys (records) and session keys (this HSM's memory only). */
 import type { KeySeparation } from '../../../provider-schema/key-separation.ts'
 import type { Caller } from '../policy/roles.ts'
+import { approvalsPath } from '../quorum/spent-approvals.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { KeyInfo } from '../protocol/attributes.ts'
 import { matching } from './attributes.ts'
@@ -154,7 +155,9 @@ export class Keys {
       const { store, replication } = this.#options
       // The changes first: who sees the key gone sees nothing of it left.
       const changes = this.#records.forgetting(this.#changes.paths(handle))
-      const entries = await store.write([...changes, { path: keyPath(handle), value: undefined }])
+      const approvals = changes.map(({ path }) => approvalsPath(path)).filter((path) => store.get(path)?.value)
+      const gone = [...approvals, keyPath(handle)].map((path) => ({ path, value: undefined }))
+      const entries = await store.write([...changes, ...gone])
       await replication.spread(entries, SPREAD_TIMEOUT_MS)
     })
   }

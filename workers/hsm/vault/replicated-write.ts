@@ -39,8 +39,9 @@ export interface WriteRule {
 
 /**
  * Writes and waits for peers. With fewer than `copies` HSMs holding it in the end, puts back what stood before and
- * throws NotEnoughCopies with `refusal`, or what `confirm` throws. Throws PolicyRefused in limited-write mode. The approvals that the work spends
- * go along with the change, and with its undoing.
+ * throws NotEnoughCopies with `refusal`, QuorumRequired or QuorumFailed when an HSM did not find the approvals that it takes, or
+ * what `confirm` throws. Throws PolicyRefused in limited-write mode. The approvals that the work spends go along with the
+ * change, and with its undoing.
  */
 export async function writeReplicated(
   { store, replication }: Vaulted,
@@ -50,10 +51,10 @@ export async function writeReplicated(
   requireWritable({ replication }, 'the change')
   const stated = recordsOf(store).stating(changes)
   const before = stated.map(({ path }) => ({ path, value: store.get(path)?.value }))
-  const entries = await store.write(withApprovals(stated))
+  const entries = await store.write(withApprovals(stated, before))
   try {
     const held = await replication.spread(entries, SPREAD_TIMEOUT_MS)
-    if (held < copies) throw new HsmError('NotEnoughCopies', refusal)
+    if (held < copies) throw replication.refusalOf(entries) ?? new HsmError('NotEnoughCopies', refusal)
     await confirm?.()
   } catch (error) {
     await undo({ store, replication }, entries, before)
@@ -64,7 +65,8 @@ export async function writeReplicated(
 /** Puts back what stood before, but for what this HSM has changed again since. */
 async function undo({ store, replication }: Vaulted, entries: readonly FeedEntry[], before: Changes): Promise<void> {
   const stands = (path: string) => entries.some((entry) => entry.path === path && store.get(path)?.seq === entry.seq)
-  const undone = await store.write(withApprovals(before.filter(({ path }) => stands(path))))
+  const back = before.filter(({ path }) => stands(path))
+  const undone = await store.write(withApprovals(back, before))
   // A peer that took the change after all takes its undoing as well; nobody waits for that.
   void replication.spread(undone, SPREAD_TIMEOUT_MS)
 }

@@ -8,7 +8,7 @@
  */
 import { Packr } from 'msgpackr'
 import { z } from 'zod'
-import type { FeedEntry, RecordVersion } from './record-store.ts'
+import type { RecordVersion, VersionedRecord } from './record-store.ts'
 
 const packr = new Packr({ useRecords: false })
 const BY = 'by/'
@@ -20,6 +20,10 @@ export const isContested = (path: string) => CONTESTED.some((prefix) => path.sta
 
 /** Where an HSM keeps its statement on a path. */
 export const statementPath = (hsmId: string, path: string) => `${BY}${hsmId}/${path}`
+
+/** Where these HSMs may keep what they say of a path. */
+export const placesOf = (path: string, hsmIds: readonly string[]): string[] =>
+  isContested(path) ? [path, ...hsmIds.map((hsmId) => statementPath(hsmId, path))] : [path]
 
 /** The path that a record says something about: its own, unless it is a statement. */
 export function subjectOf(path: string): string {
@@ -34,7 +38,7 @@ export interface Statement {
   /** Absent when it says that nothing is there. */
   readonly value?: Uint8Array
   /** The record it is kept in. */
-  readonly kept: FeedEntry
+  readonly kept: VersionedRecord
   /** Whether that record is the HSM's own; else it stands right under the path and anyone may have written it. */
   readonly own: boolean
 }
@@ -51,7 +55,7 @@ export const encodeStatement = ({ counter, value }: Pick<Statement, 'counter' | 
  * What a record says about its subject; nothing when it was taken back. A record right under the path, as a backup from
  * before there were statements has them, is a statement of the HSM that wrote it.
  */
-export function statementIn(kept: FeedEntry): Statement | undefined {
+export function statementIn(kept: VersionedRecord): Statement | undefined {
   const { path, version, value } = kept
   if (!path.startsWith(BY)) return { ...version, kept, own: false, ...(value && { value }) }
   if (value === undefined) return undefined

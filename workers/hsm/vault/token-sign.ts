@@ -2,7 +2,7 @@
 import { createPublicKey, verify, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
 import { HsmError } from '../protocol/errors.ts'
-import { tokenSignKey } from '../protocol/values.ts'
+import { tokenSignKey, type Role } from '../protocol/values.ts'
 
 export const MODULUS_BITS = 2048
 /** FIPS 186-5 §5.1 wants an odd one above 2^16; a longer one than this only makes checks slow. */
@@ -18,6 +18,10 @@ export const tokenSign = z.object({
   quorum: z.boolean(),
 })
 export type TokenSign = z.infer<typeof tokenSign>
+
+/** What the preimage of every token that an HSM gives a user for a login begins with. */
+export const challengeHead = (hsmId: string, { username, role }: { username: string; role: Role }): Buffer =>
+  Buffer.from(`strongroom login token\n${hsmId}\n${username}\n${role}\n`, 'utf8')
 
 /** Throws InvalidRequest when it is not an RSA key of 2,048 bits that this HSM takes. */
 export function requireTokenSignKey(spki: Uint8Array): void {

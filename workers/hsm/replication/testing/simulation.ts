@@ -10,6 +10,7 @@ import type { OperationTable, ParamsOf, ResultOf } from '../../protocol/envelope
 import { ConnectionLost } from '../../protocol/errors.ts'
 import type { Member } from '../../protocol/values.ts'
 import type { FleetPki } from '../../testing/pki.ts'
+import type { Admission } from '../admission.ts'
 import { joinCluster } from '../join.ts'
 import { Membership } from '../membership.ts'
 import { peerHandlers, type PeerCaller } from '../peer-handlers.ts'
@@ -55,17 +56,22 @@ export class SimulatedHsm {
   }
 }
 
+/** What looks at changes of other HSMs, on an HSM that starts. */
+export type AdmissionOf = (hsm: SimulatedHsm, store: MemoryStore, inService: () => boolean) => Admission
+
 export class SimulatedCluster {
   readonly clock: SimulatedClock
   readonly hsms: readonly SimulatedHsm[]
   weather: Weather
   readonly #pki: FleetPki
+  readonly #admission: AdmissionOf | undefined
   readonly #severed = new Set<string>()
   #epoch = 0
   #members: readonly Member[] = []
 
-  constructor(pki: FleetPki, options: { count: number; seed: number; weather: Weather }) {
+  constructor(pki: FleetPki, options: { count: number; seed: number; weather: Weather; admission?: AdmissionOf }) {
     this.#pki = pki
+    this.#admission = options.admission
     this.clock = new SimulatedClock(options.seed)
     this.weather = options.weather
     this.hsms = Array.from({ length: options.count }, (_, i) => new SimulatedHsm(`hsm-${i + 1}`))
@@ -91,7 +97,9 @@ export class SimulatedCluster {
     const log = pino({ level: 'silent' })
     const auditHeads = new Map<string, AuditHead>()
     const onAuditHead = (id: string, head: AuditHead) => void auditHeads.set(id, head)
-    const begun = Replicator.start({ hsmId: hsm.id, store, identity, membership, connect, clock, onAuditHead, log })
+    const admission = this.#admission?.(hsm, store, () => identity.current !== undefined)
+    const parts = { hsmId: hsm.id, store, identity, membership, connect, clock, onAuditHead, log }
+    const begun = Replicator.start({ ...parts, ...(admission && { admission }) })
     const replicator = await this.#whileRunning(begun)
     await this.#whileRunning(membership.accept(this.#signed(), CLUSTER_ID))
     if (found) {

@@ -26,6 +26,9 @@ export class ToldPeers implements Replication {
     await this.onSpread(entries)
     return this.holding
   }
+  refusalOf() {
+    return undefined
+  }
   async catchUp() {
     return Promise.resolve(this.holding)
   }
