@@ -20,6 +20,7 @@ import { syncDirectory, writeDurably } from '../files/durable.ts'
 import { exists } from '../files/exists.ts'
 import type { DeviceIssuer, IssuedDevice } from '../pki/device.ts'
 import type { Fleet } from '../pki/fleet.ts'
+import { isAlive } from '../processes/identity.ts'
 import { bindable } from './addresses.ts'
 import { endProcess, findProcess, lastWords, runsOn, startProcess } from './hsm-process.ts'
 import { inShort, troubleOf } from './last-trouble.ts'
@@ -58,6 +59,7 @@ export type DeviceChains = Pick<IssuedDevice, 'deviceChain' | 'providerChain'>
 const REMOVED = 'removed'
 const ASIDE = 'aside-'
 const LOOK_MS = 250
+const ENDING_MS = 20
 /** How long a new process may take to show its request, and to listen once it is certified. */
 const START_MS = 20_000
 const END_MS = 6_000
@@ -245,7 +247,9 @@ class HostAgent implements Host {
     this.#zeroised.add(hsmId)
     try {
       const directory = this.#directory(hsmId)
-      if ((await findProcess(directory)) === undefined) await (await startProcess(directory)).ended
+      if ((await findProcess(directory)) !== undefined) return
+      const { pid } = await startProcess(directory)
+      while (!stopped(this.#stop.signal) && (await isAlive(pid))) await pause(ENDING_MS, this.#stop.signal)
     } catch (error) {
       this.#options.log.error({ hsmId, err: error }, 'what is left of a zeroised HSM could not be removed yet')
     }
