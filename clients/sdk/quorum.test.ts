@@ -154,9 +154,14 @@ describe('a cluster of two HSMs that asks for two approvals', () => {
       client.quorum.approved([signed], () => client.users.delete(bob)),
       { code: 'QuorumFailed' },
     )
-    // The HSM that was not asked has verified the approvals as well, and its audit log says so.
+    // The HSM that was not asked has verified the signatures as well, of the keys that were registered too, and its log says so.
     const heard = await Promise.all([cluster.first, ...joined].map(changesHeardOf))
-    assert.deepEqual(heard.flat(), [{ record: 'users/bob', response: 'SUCCESS', approvedBy: 'admin, second' }])
+    const expected = [
+      ['users/admin', 'admin'],
+      ['users/second', 'second'],
+      ['users/bob', 'admin, second'],
+    ].map(([record, approvedBy]) => ({ record, response: 'SUCCESS', approvedBy }))
+    assert.deepEqual(heard.flat(), expected)
   })
 
   test('a wrong signer and too few signers are refused by every HSM', async () => {
