@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { HsmError } from '../../protocol/errors.ts'
+import { disturb } from './disturb.ts'
 import { SimulatedVaults, type Dimensions, type MadeKeys } from './simulated-vaults.ts'
 
 const OWNER = { username: 'owner', role: 'crypto-user' } as const
@@ -39,20 +40,8 @@ export function plansFor(count: number, length = { minLength: 15, maxLength: 60 
 }
 
 async function take(vaults: SimulatedVaults, each: Step): Promise<void> {
-  const { simulated } = vaults
-  if (each.do === 'heal') simulated.heal()
-  if (each.do === 'pass') await simulated.clock.run(each.ms)
-  if (each.do === 'join') await vaults.join()
-  if (each.do === 'zone') vaults.severZone((i) => i % ZONES === each.zone)
-  if (each.do === 'alone') vaults.severZone((i) => i === each.hsm)
-  const on = 'hsm' in each ? simulated.hsms[each.hsm] : undefined
-  if (!on || !vaults.hsms.includes(on)) return
-  if (each.do === 'crash') simulated.crash(on)
-  if (each.do === 'start' && !on.running) await vaults.start(on)
-  if (each.do === 'sever') {
-    const other = simulated.hsms[each.other]
-    if (other && other !== on) simulated.sever(on, other)
-  }
+  const on = await disturb(vaults, each, ZONES)
+  if (!on) return
   if (each.do === 'create') vaults.create(on, each)
   if (each.do === 'share') vaults.share(on, each.ago)
   if (each.do === 'rename') vaults.rename(on, each.ago)

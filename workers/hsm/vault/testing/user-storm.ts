@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { HsmError } from '../../protocol/errors.ts'
 import { ROLES } from '../../protocol/values.ts'
 import type { SimulatedHsm } from '../../replication/testing/simulation.ts'
+import { disturb } from './disturb.ts'
 import { SimulatedUsers, type Change, type Standing } from './simulated-users.ts'
 
 const COUNT = 4
@@ -37,21 +38,8 @@ export const victims = fc.option(fc.nat({ max: COUNT - 2 }), { nil: undefined })
 export const userPlans = fc.array(step, { minLength: 30, maxLength: 90 })
 
 async function take(storm: SimulatedUsers, each: Step): Promise<void> {
-  const { vaults } = storm
-  const { simulated } = vaults
-  if (each.do === 'heal') simulated.heal()
-  if (each.do === 'pass') await simulated.clock.run(each.ms)
-  if (each.do === 'join') await vaults.join()
-  if (each.do === 'zone') vaults.severZone((i) => i % ZONES === each.zone)
-  if (each.do === 'alone') vaults.severZone((i) => i === each.hsm)
-  const on = 'hsm' in each ? simulated.hsms[each.hsm] : undefined
-  if (!on || !vaults.hsms.includes(on)) return
-  if (each.do === 'crash') simulated.crash(on)
-  if (each.do === 'start' && !on.running) await vaults.start(on)
-  if (each.do === 'sever') {
-    const other = simulated.hsms[each.other]
-    if (other && other !== on) simulated.sever(on, other)
-  }
+  const on = await disturb(storm.vaults, each, ZONES)
+  if (!on) return
   if (each.do === 'create') storm.create(on, each.user, each.role)
   if (each.do === 'delete') storm.delete(on, each.user)
   if (each.do === 'password') storm.changePassword(on, each.user)
