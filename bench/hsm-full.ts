@@ -1,6 +1,6 @@
 /**
- * A full HSM, 16,666 keys, against the same HSM with 100: what a request takes, find, login. And against one without any:
- * how long it takes to back up, to restore, to be joined by a second and a third.
+ * A full HSM, 16,666 keys, against one with 100, in turn: what a request takes, find, login. And against one without any: how
+ * long it takes to back up, to restore, to be joined by a second and a third.
  */
 import { CAPACITY } from '../workers/hsm/policy/hsm-types.ts'
 import type { ClientOperations } from '../workers/hsm/protocol/client-operations.ts'
@@ -9,11 +9,12 @@ import { BACKUP_CHUNK_BYTES } from '../workers/hsm/protocol/management-operation
 import { startCluster, startHsmProcess, type HsmProcess, type TestCluster } from '../workers/hsm/testing/process.ts'
 import { join, managing } from './support/grow.ts'
 import { asHsm, benchUser, latenciesOf, leaveHsmCore, PASSWORD, rateOf, whereItRuns } from './support/hsm-load.ts'
-import { median, report, type Row } from './support/report.ts'
+import { median, medianBy, report, type Row } from './support/report.ts'
 
 const FEW = 100
 const FULL = CAPACITY['hsm2m.medium'].keys
-const SECONDS = 3
+const SECONDS = 1
+const ROUNDS = 5
 const AT_ONCE = 64
 const FILL_TIMEOUT_MS = 120_000
 const BACKUP = 'backup-aaaaaaaaaaa'
@@ -28,22 +29,30 @@ try {
   started.push(empty.first)
   await (await benchUser(empty)).close()
   const withoutKeys = await moved(empty)
+  // What runs beside it would slow the other figures down.
+  await Promise.all(started.splice(1).map((hsm) => hsm.dispose()))
 
+  const small = await startCluster({ prefix: asHsm })
+  started.push(small.first)
+  const smallClient = await benchUser(small)
+  await fill(smallClient, FEW)
   await fill(client, FEW)
-  const few = await figures(client)
   const fillingMs = await timed(() => fill(client, FULL))
-  const full = await figures(client)
+  const rounds: { few: Figures; full: Figures }[] = []
+  for (let round = 0; round < ROUNDS; round += 1) {
+    rounds.push({ few: await figures(small, smallClient), full: await figures(cluster, client) })
+  }
+  await smallClient.close()
+  await Promise.all(started.splice(1).map((hsm) => hsm.dispose()))
   rows.push({ what: `AES keys made, ${FEW} to ${FULL}`, ours: (FULL - FEW) / (fillingMs / 1000), unit: '/s' })
   const bar = 'within 10%'
-  const compare = (what: string, of: (each: Figures) => number, unit: string, wanted?: string) =>
-    rows.push({
-      what,
-      ours: of(full),
-      unit,
-      peer: { name: `with ${FEW} keys`, value: of(few) },
-      ...(wanted && { bar: wanted }),
-    })
-  compare('AES-GCM encrypt, 64 bytes', (each) => each.encrypt, '/s', bar)
+  const compare = (what: string, of: (each: Figures) => number, unit: string, wanted?: string) => {
+    const { few, full } = medianBy(rounds, (round) => of(round.full) / of(round.few))
+    const peer = { name: `with ${FEW} keys`, value: of(few) }
+    rows.push({ what, ours: of(full), unit, peer, ...(wanted && { bar: wanted }) })
+  }
+  compare('AES-GCM encrypt, 64 bytes, one at a time', (each) => each.encryptOne, 'ms', bar)
+  compare('the same, as many as it can', (each) => each.encrypt, '/s')
   compare('find one key by its label', (each) => each.findOne, 'ms', bar)
   compare('login and logout', (each) => each.login, 'ms', bar)
   compare('find, first page of 1,000 of all', (each) => each.findPage, 'ms')
@@ -63,6 +72,7 @@ try {
 }
 
 interface Figures {
+  readonly encryptOne: number
   readonly encrypt: number
   readonly findOne: number
   readonly findPage: number
@@ -107,12 +117,12 @@ async function fill(client: Connection<ClientOperations>, until: number): Promis
   await Promise.all(Array.from({ length: AT_ONCE }, one))
 }
 
-async function figures(client: Connection<ClientOperations>): Promise<Figures> {
+async function figures(cluster: TestCluster, client: Connection<ClientOperations>): Promise<Figures> {
   const label = { filter: { attributes: { label: 'key-50' } } }
   const { keys } = await client.call('key-find', label)
   const params = {
-    handle: keys[0]?.handle,
-    mechanism: { name: 'aes-gcm', tagBits: 128 },
+    handle: keys[0]?.handle ?? '',
+    mechanism: { name: 'aes-gcm', tagBits: 128 } as const,
     data: Buffer.alloc(64),
     requireTwoCopies: false,
   }
@@ -123,6 +133,7 @@ async function figures(client: Connection<ClientOperations>): Promise<Figures> {
   })
   await other.close()
   return {
+    encryptOne: median(await latenciesOf(1000, () => client.call('encrypt', params))),
     encrypt: (await rateOf(cluster, 'encrypt', params, SECONDS)).perSecond,
     findOne: median(await latenciesOf(200, () => client.call('key-find', label))),
     findPage: median(await latenciesOf(20, () => client.call('key-find', { filter: {}, limit: 1000 }))),
