@@ -6,8 +6,14 @@ import { CAPACITY } from '../workers/hsm/policy/hsm-types.ts'
 import type { ClientOperations } from '../workers/hsm/protocol/client-operations.ts'
 import type { Connection } from '../workers/hsm/protocol/connection.ts'
 import { BACKUP_CHUNK_BYTES } from '../workers/hsm/protocol/management-operations.ts'
-import { startCluster, startHsmProcess, type HsmProcess, type TestCluster } from '../workers/hsm/testing/process.ts'
-import { join, managing } from './support/grow.ts'
+import {
+  managing,
+  startCluster,
+  startHsmProcess,
+  type HsmProcess,
+  type TestCluster,
+} from '../workers/hsm/testing/process.ts'
+import { join } from './support/grow.ts'
 import { asHsm, benchUser, latenciesOf, leaveHsmCore, PASSWORD, rateOf, whereItRuns } from './support/hsm-load.ts'
 import { median, medianBy, report, type Row } from './support/report.ts'
 

@@ -22,8 +22,8 @@ import type { DeviceIssuer, IssuedDevice } from '../pki/device.ts'
 import type { Fleet } from '../pki/fleet.ts'
 import { isAlive } from '../processes/identity.ts'
 import { bindable } from './addresses.ts'
+import { conditionOf } from './condition.ts'
 import { endProcess, findProcess, lastWords, runsOn, startProcess } from './hsm-process.ts'
-import { inShort, troubleOf } from './last-trouble.ts'
 import { wasZeroised } from './zeroised.ts'
 
 export interface HostOptions {
@@ -154,24 +154,11 @@ class HostAgent implements Host {
   }
 
   async condition(hsmId: HsmId): Promise<HsmCondition> {
-    const directory = this.#directory(hsmId)
-    if (!(await exists(directory))) {
-      return { kind: 'lost', why: 'The directory of the HSM is gone from its host.' }
-    }
-    if (await wasZeroised(directory)) {
-      return { kind: 'zeroised', why: 'The tamper response of the HSM has destroyed its keys.' }
-    }
-    if ((await findProcess(directory)) !== undefined) return { kind: 'running' }
-    const refused = await readText(join(directory, HSM_FILES.refused))
+    const { condition, refused } = await conditionOf(this.#directory(hsmId))
     if (refused !== undefined) {
       this.#options.log.warn({ hsmId, refused }, 'an HSM cannot use what is in its directory')
-      return { kind: 'lost', why: `The HSM cannot start: ${inShort(refused, directory)}; its log says more.` }
     }
-    const trouble = await troubleOf(directory)
-    return {
-      kind: 'running',
-      ...(trouble !== undefined && { why: `It cannot start: ${inShort(trouble, directory)}.` }),
-    }
+    return condition
   }
 
   async remove(hsmId: HsmId | string): Promise<void> {
@@ -179,9 +166,7 @@ class HostAgent implements Host {
     if (!(await exists(directory))) return
     await writeFile(join(directory, REMOVED), '')
     await syncDirectory(directory)
-    const pid = this.#supervised.get(hsmId)?.pid ?? (await findProcess(directory))
-    this.#supervised.delete(hsmId)
-    if (pid !== undefined) await endProcess(pid, directory, END_MS)
+    await this.#endProcess(hsmId)
     await this.#options.beforeRemoval?.(directory)
     await rm(directory, { recursive: true, force: true })
     await syncDirectory(this.#options.dir)
@@ -190,13 +175,19 @@ class HostAgent implements Host {
   async setAside(hsmId: HsmId): Promise<void> {
     const directory = this.#directory(hsmId)
     if (!(await exists(directory))) return
-    const pid = this.#supervised.get(hsmId)?.pid ?? (await findProcess(directory))
-    this.#supervised.delete(hsmId)
-    if (pid !== undefined) await endProcess(pid, directory, END_MS)
+    await this.#endProcess(hsmId)
     const place = join(this.#options.dir, `${ASIDE}${hsmId}`)
     await rename(directory, place)
     await syncDirectory(this.#options.dir)
     this.#options.log.warn({ hsmId, place }, 'what is left of an HSM was set aside')
+  }
+
+  /** Ends the process of an HSM that is looked after no more. */
+  async #endProcess(hsmId: string): Promise<void> {
+    const directory = this.#directory(hsmId)
+    const pid = this.#supervised.get(hsmId)?.pid ?? (await findProcess(directory))
+    this.#supervised.delete(hsmId)
+    if (pid !== undefined) await endProcess(pid, directory, END_MS)
   }
 
   async list() {

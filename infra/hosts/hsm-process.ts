@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { HSM_FILES } from '../../provider-schema/hsm-directory.ts'
+import { endOf } from '../files/end-of.ts'
 import { NODE_FLAGS } from '../node/flags.ts'
 import { commandLine, isAlive } from '../processes/identity.ts'
 
@@ -22,6 +23,9 @@ const INHERITED = ['PATH', 'HOME', 'LANG', 'TZ', 'NODE_COMPILE_CACHE']
 /** Small heaps to begin with: an idle HSM is to stay below 90 MiB. Costs 4 to 9% of the P-256 signatures of a second. */
 export const HSM_HEAP_FLAG = '--max-semi-space-size=2'
 const HSM_FLAGS = [...NODE_FLAGS, HSM_HEAP_FLAG, '--no-network-family-autoselection']
+
+/** Of the end of a log: more than three lines. */
+const TAIL_BYTES = 64 * 1024
 
 const runningFile = z.object({ pid: z.number().int().positive() })
 
@@ -81,7 +85,7 @@ export async function endProcess(pid: number, directory: string, graceMs: number
 
 /** The last lines of an HSM's log: why it ended. */
 export async function lastWords(directory: string): Promise<string> {
-  const text = await readFile(join(directory, HSM_FILES.log), 'utf8').catch(() => '')
+  const text = await endOf(join(directory, HSM_FILES.log), TAIL_BYTES)
   return text.trim().split('\n').slice(-3).join('\n')
 }
 

@@ -1,8 +1,9 @@
 /** Why the HSM of a directory does not run, from its last words: for StateMessage and the doctor. */
-import { readFile, stat, statfs } from 'node:fs/promises'
+import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { HSM_FILES } from '../../provider-schema/hsm-directory.ts'
+import { endOf } from '../files/end-of.ts'
 
 /** Of the end of a log. */
 const TAIL_BYTES = 64 * 1024
@@ -24,10 +25,7 @@ export async function troubleOf(directory: string): Promise<string | undefined> 
 
 /** What the last line of its log says, if it is the word of a process that could not run. */
 export async function lastTrouble(directory: string): Promise<string | undefined> {
-  const path = join(directory, HSM_FILES.log)
-  const size = (await stat(path).catch(() => undefined))?.size ?? 0
-  if (size === 0) return undefined
-  const text = (await readFile(path, 'utf8')).slice(-TAIL_BYTES)
+  const text = await endOf(join(directory, HSM_FILES.log), TAIL_BYTES)
   const last = text.trimEnd().split('\n').at(-1) ?? ''
   try {
     const line = fatalLine.parse(JSON.parse(last))

@@ -13,11 +13,10 @@ import { AUDIT_DIRECTORY, auditFileName } from '../../provider-schema/audit-file
 import { chanceOf } from '../../test/support/chance.ts'
 import { isSound } from './backup/read-backup.ts'
 import { SPOOLS } from './backup/spool.ts'
-import type { Connection } from './protocol/connection.ts'
 import { ConnectionLost, HsmError } from './protocol/errors.ts'
-import type { HsmPhase, ManagementOperations } from './protocol/management-operations.ts'
+import type { HsmPhase } from './protocol/management-operations.ts'
 import { customerCa, fleetPki } from './testing/pki.ts'
-import { startHsmProcess, type HsmProcess } from './testing/process.ts'
+import { managing, startHsmProcess, type HsmProcess } from './testing/process.ts'
 
 const SEED = Number(process.env['STRONGROOM_KILL_SEED'] ?? 20_261_125)
 const ROUNDS = Number(process.env['STRONGROOM_KILL_ROUNDS'] ?? 2)
@@ -36,18 +35,6 @@ let second: HsmProcess
 
 before(async () => ([first, second] = await Promise.all([startHsmProcess({ pki }), startHsmProcess({ pki })])))
 after(() => Promise.all([first, second].map((hsm) => hsm.dispose())))
-
-async function managing<Result>(
-  hsm: HsmProcess,
-  work: (management: Connection<ManagementOperations>) => Promise<Result>,
-): Promise<Result> {
-  const management = await hsm.management()
-  try {
-    return await work(management)
-  } finally {
-    await management.close()
-  }
-}
 
 /** What came of work within which a process was killed: undefined when it was not acknowledged. */
 async function killedWithin<Result>(

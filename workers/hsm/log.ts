@@ -20,9 +20,9 @@ export function logDestination(file = () => STANDARD_OUTPUT): LogDestination {
       try {
         // Behind a line that only partly fitted.
         if (lost > 0)
-          writeWhole(file(), `\n${JSON.stringify({ level: WARN, time: Date.now(), msg: 'lines were lost', lost })}\n`)
+          writeAll(file(), `\n${JSON.stringify({ level: WARN, time: Date.now(), msg: 'lines were lost', lost })}\n`)
         lost = 0
-        writeWhole(file(), line)
+        writeAll(file(), line)
       } catch {
         lost += 1
       }
@@ -30,7 +30,7 @@ export function logDestination(file = () => STANDARD_OUTPUT): LogDestination {
   }
 }
 
-function writeWhole(file: number, text: string): void {
+function writeAll(file: number, text: string): void {
   const bytes = Buffer.from(text)
   for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done)
 }

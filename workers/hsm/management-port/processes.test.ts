@@ -8,7 +8,7 @@ import { SPOOLS } from '../backup/spool.ts'
 import type { Connection } from '../protocol/connection.ts'
 import { ConnectionLost } from '../protocol/errors.ts'
 import { BACKUP_CHUNK_BYTES, type ManagementOperations } from '../protocol/management-operations.ts'
-import { startCluster, startHsmProcess, type HsmProcess, type TestCluster } from '../testing/process.ts'
+import { managing, startCluster, startHsmProcess, type HsmProcess, type TestCluster } from '../testing/process.ts'
 import { VAULT_FILES } from '../vault/seal.ts'
 
 const PASSWORD = 'password-1'
@@ -42,18 +42,6 @@ before(async () => {
   })
 })
 after(() => cluster.first.dispose())
-
-async function managing<Result>(
-  hsm: HsmProcess,
-  work: (management: Connection<ManagementOperations>) => Promise<Result>,
-): Promise<Result> {
-  const management = await hsm.management()
-  try {
-    return await work(management)
-  } finally {
-    await management.close()
-  }
-}
 
 async function withBlankHsm(work: (hsm: HsmProcess) => Promise<void>): Promise<void> {
   const hsm = await startHsmProcess({ pki: cluster.pki })

@@ -43,7 +43,7 @@ export class Mtls {
   constructor(options: MtlsOptions) {
     this.#options = options
     const records = recordsOf(options.store)
-    for (const entry of records.all()) this.#take(entry)
+    for (const entry of records.list(PREFIX)) this.#take(entry)
     records.onCommit((entries) => {
       const ours = entries.filter(({ path }) => path.startsWith(PREFIX))
       ours.forEach((entry) => this.#take(entry))

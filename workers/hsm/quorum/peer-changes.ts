@@ -19,7 +19,7 @@ import type { Admission, Admitted, Source } from '../replication/admission.ts'
 import { Supposed } from '../vault/contested-records.ts'
 import type { RecordStore, VersionedRecord } from '../vault/record-store.ts'
 import { isNewer } from '../vault/record-version.ts'
-import { placesOf, subjectOf } from '../vault/statements.ts'
+import { possiblePlaces, subjectOf } from '../vault/statements.ts'
 import type { QuorumClock } from './clock.ts'
 import { judge, type Judgement, type Knowledge } from './peer-judgement.ts'
 import { APPROVALS, approvalsPath, areOf, serviceOf } from './spent-approvals.ts'
@@ -60,6 +60,7 @@ export class PeerChanges implements Admission {
   readonly carries = CARRIED
   readonly #options: PeerChangesOptions
   readonly #spent = new SpentTokens()
+  readonly #onDisk: Supposed
   /** By path, the version that was refused. */
   readonly #refused = new Map<string, { readonly record: VersionedRecord; readonly why: HsmError }>()
   #turn: Promise<unknown> = Promise.resolve()
@@ -67,6 +68,7 @@ export class PeerChanges implements Admission {
   constructor(options: PeerChangesOptions) {
     this.#options = options
     const { store, clock } = options
+    this.#onDisk = new Supposed(store)
     for (const record of store.list(APPROVALS)) this.#spent.take(record, clock.unixSeconds())
     store.onCommit((entries) => {
       for (const entry of entries) {
@@ -171,7 +173,7 @@ export class PeerChanges implements Admission {
   /** Takes over what the source has of these, as far as it is as it must be. False when there is nothing new. */
   async #askFor(paths: readonly string[], except: string, batch: Batch): Promise<boolean> {
     const hsmIds = [...new Set([...this.#options.members(), batch.source.hsmId])]
-    const places = paths.flatMap((path) => placesOf(path, hsmIds)).filter((path) => path !== except)
+    const places = paths.flatMap((path) => possiblePlaces(path, hsmIds)).filter((path) => path !== except)
     const wanted = places.flatMap((path) => (path.startsWith(APPROVALS) ? [path] : [path, approvalsPath(path)]))
     const unknown = [...new Set(wanted)].filter((path) => !batch.given.has(path))
     if (unknown.length === 0) return false
@@ -198,12 +200,11 @@ export class PeerChanges implements Admission {
   }
 
   #knowledge({ source, taken, tokens }: Batch, beside: VersionedRecord | undefined): Knowledge {
-    const { hsmId, store, clock } = this.#options
-    const onDisk = new Supposed(store)
+    const { hsmId, clock } = this.#options
     return {
       hsmId,
       get: (path) => taken.holds(path, beside),
-      before: (path) => onDisk.holds(path),
+      before: (path) => this.#onDisk.holds(path),
       with: (record) => taken.holds(subjectOf(record.path), record),
       kept: (path) => taken.kept(path),
       usesOf: (approvals) => [...this.#spent.usesOf(approvals), ...tokens.usesOf(approvals)],

@@ -228,3 +228,12 @@ export async function startCluster(
   }
   return { pki, customer, clusterId, first }
 }
+
+/** Over a management connection, which is closed in the end. */
+export async function managing<Result>(
+  hsm: HsmProcess,
+  work: (management: Connection<ManagementOperations>) => Promise<Result>,
+): Promise<Result> {
+  const management = await hsm.management()
+  return work(management).finally(() => management.close())
+}

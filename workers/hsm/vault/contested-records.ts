@@ -17,12 +17,7 @@ import {
 } from './statements.ts'
 import { USERS } from './user-statements.ts'
 
-/** What holds of a path, as of a record that was written: `at` is its path, `version` and `seq` are its own. */
-export interface Held extends FeedEntry {
-  readonly at: string
-}
-
-type Listener = (entries: readonly Held[], origin: 'local' | 'peer') => void
+type Listener = (entries: readonly FeedEntry[], origin: 'local' | 'peer') => void
 interface Change {
   readonly path: string
   readonly value: Uint8Array | undefined
@@ -55,13 +50,13 @@ export class ContestedRecords {
   }
 
   /** What holds of a path, tombstones included; undefined when nothing was ever said of it. */
-  get(path: string): Held | undefined {
+  get(path: string): FeedEntry | undefined {
     const kept = isContested(path) ? this.#lastOf(path) : this.#store.get(path)
     return kept && this.#held(kept)
   }
 
   /** What holds below a prefix of contested paths, in order of path. */
-  list(prefix: string): Held[] {
+  list(prefix: string): FeedEntry[] {
     return [...this.#places.keys()]
       .filter((path) => path.startsWith(prefix))
       .sort()
@@ -72,7 +67,7 @@ export class ContestedRecords {
   }
 
   /** What holds of every path, tombstones included, in the order of the feed. */
-  all(): Held[] {
+  all(): FeedEntry[] {
     return this.#store.feedAfter(0, Infinity).map((entry) => this.#held(entry))
   }
 
@@ -98,14 +93,10 @@ export class ContestedRecords {
 
   #statement({ path, value }: Change): Change {
     const { hsmId, lastSeq } = this.#store
-    const statements = this.#statements(path)
+    const statements = statementsIn(this.#kept(path))
     const counter = 1 + Math.max(0, ...statements.map((each) => each.counter))
     const said = meaningOf(path).say(value, statements, { counter, hsmId, nth: lastSeq + 1 })
     return { path: statementPath(hsmId, path), value: encodeStatement({ counter, ...(said && { value: said }) }) }
-  }
-
-  #statements(path: string): Statement[] {
-    return this.#kept(path).flatMap((kept) => statementIn(kept) ?? [])
   }
 
   #lastOf(path: string): FeedEntry | undefined {
@@ -119,10 +110,11 @@ export class ContestedRecords {
     return [...(this.#places.get(path) ?? [])].flatMap((at) => this.#store.get(at) ?? [])
   }
 
-  #held({ path: at, seq, version, value }: FeedEntry): Held {
+  /** What holds of the path that a record says something about; `version` and `seq` are the record's own. */
+  #held({ path: at, seq, version, value }: FeedEntry): FeedEntry {
     const path = subjectOf(at)
-    const holds = isContested(path) ? meaningOf(path).read(this.#statements(path)) : value
-    return { path, at, seq, version, ...(holds && { value: holds }) }
+    const holds = isContested(path) ? meaningOf(path).read(statementsIn(this.#kept(path))) : value
+    return { path, seq, version, ...(holds && { value: holds }) }
   }
 
   #place(path: string): void {
@@ -166,12 +158,14 @@ export class Supposed {
     const places = new Set([...recordsOf(this.#store).placesOf(path), ...(this.#places.get(path) ?? NOWHERE)])
     if (also && subjectOf(also.path) === path) places.add(also.path)
     const kept = [...places].flatMap((at) => keptAt(at) ?? [])
-    const statements = kept.flatMap((each) => statementIn(each) ?? [])
+    const statements = statementsIn(kept)
     const version = (latest(statements)?.kept ?? kept[0])?.version
     const value = meaningOf(path).read(statements)
     return version && { path, version, ...(value && { value }) }
   }
 }
+
+const statementsIn = (kept: readonly VersionedRecord[]): Statement[] => kept.flatMap((each) => statementIn(each) ?? [])
 
 function meaningOf(path: string): Meaning {
   if (path.startsWith('users/')) return USERS

@@ -22,7 +22,7 @@ export const isContested = (path: string) => CONTESTED.some((prefix) => path.sta
 export const statementPath = (hsmId: string, path: string) => `${BY}${hsmId}/${path}`
 
 /** Where these HSMs may keep what they say of a path. */
-export const placesOf = (path: string, hsmIds: readonly string[]): string[] =>
+export const possiblePlaces = (path: string, hsmIds: readonly string[]): string[] =>
   isContested(path) ? [path, ...hsmIds.map((hsmId) => statementPath(hsmId, path))] : [path]
 
 /** The path that a record says something about: its own, unless it is a statement. */
