@@ -16,6 +16,7 @@ import { HOW_TO_RECOVER, sealFor, VAULT_FILES, VaultDamaged, type Seal } from '.
 import { NewestCommit } from './store-newest.ts'
 import { requireDatabase } from './store-head.ts'
 import { markOpen, tryWriting } from './store-probe.ts'
+import { StoreRoom } from './store-room.ts'
 
 const SUMMARY = 'summary'
 /** So many that do not open mean that none does. */
@@ -47,6 +48,7 @@ export interface EntryChange {
 export class StoreFile {
   readonly #path: string
   readonly #database: RootDatabase<Buffer, string>
+  readonly #room: StoreRoom
   readonly #seal: Seal
   readonly #newest: NewestCommit
   readonly #unmark: () => Promise<void>
@@ -58,12 +60,14 @@ export class StoreFile {
   private constructor(
     path: string,
     database: RootDatabase<Buffer, string>,
+    room: StoreRoom,
     seal: Seal,
     newest: NewestCommit,
     unmark: () => Promise<void>,
   ) {
     this.#path = path
     this.#database = database
+    this.#room = room
     this.#seal = seal
     this.#newest = newest
     this.#unmark = unmark
@@ -112,7 +116,8 @@ export class StoreFile {
     }
     const seal = sealFor(sealKey, 'store')
     const newest = await NewestCommit.open(path, seal)
-    const file = new StoreFile(path, database, seal, newest, unmark)
+    const room = await StoreRoom.open(path, database)
+    const file = new StoreFile(path, database, room, seal, newest, unmark)
     try {
       file.#load(load)
       if (file.#commits < (await newest.read())) throw new VaultDamaged('its newest changes are gone')
@@ -159,6 +164,7 @@ export class StoreFile {
       packr.pack({ ...progress, entries, fingerprint, commits: this.#commits + 1 }),
     )
     try {
+      await this.#room.take(pending.size + 1, bytesOf(pending.values()) + summary.length)
       await this.#transaction(pending, summary)
     } catch (cause) {
       throw new HsmError(
@@ -176,6 +182,7 @@ export class StoreFile {
 
   async close(): Promise<void> {
     await this.#database.close()
+    await this.#room.close()
     await this.#newest.close()
     await this.#unmark()
   }
@@ -242,6 +249,12 @@ export class StoreFile {
     this.#commits = summary.commits
     this.#progress = { counter: summary.counter, lastSeq: summary.lastSeq }
   }
+}
+
+function bytesOf(blobs: Iterable<Buffer | undefined>): number {
+  let bytes = 0
+  for (const blob of blobs) bytes += blob?.length ?? 0
+  return bytes
 }
 
 function xorInto(target: Buffer, other: Buffer): void {

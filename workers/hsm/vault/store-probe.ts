@@ -10,6 +10,7 @@ import { rm, stat, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { ABORT, open as openDatabase, type RootDatabase } from 'lmdb'
 import { HOW_TO_RECOVER, openMarkOf, VaultDamaged } from './seal.ts'
+import { StoreRoom } from './store-room.ts'
 
 /** Ends by these are LMDB's; any other is somebody's who wants the process away. */
 const CRASHES: readonly (string | null)[] = ['SIGSEGV', 'SIGBUS', 'SIGABRT', 'SIGILL', 'SIGFPE', 'SIGTRAP']
@@ -73,7 +74,14 @@ if (program === fileURLToPath(import.meta.url) && store !== undefined) {
   tryWriting(database)
   // Only a commit changes the list of free pages. One that is refused, as on a full disk, harms nothing.
   const [[key, value] = []] = entries
-  if (key !== undefined && value) await database.put(key, value).catch(() => undefined)
+  if (key !== undefined && value) {
+    const room = await StoreRoom.open(store, database)
+    await room
+      .take(1, value.length)
+      .then(() => database.put(key, value))
+      .catch(() => undefined)
+    await room.close()
+  }
   await database.close()
   process.exit(0)
 }

@@ -1,5 +1,5 @@
 /** A sealed store with a content that a seed chooses, and where in its file LMDB's own bytes are. */
-import { copyFile, mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chanceOf } from '../../../../test/support/chance.ts'
@@ -24,6 +24,7 @@ export async function randomStore(seed: number): Promise<string> {
   const below = (limit: number) => Math.floor(chance() * limit)
   const directory = await mkdtemp(join(tmpdir(), 'random-store-'))
   const store = await openSealedStore({ directory, sealKey: await sealKeyOf(directory), hsmId: 'hsm-a' })
+  const data = join(directory, 'store', 'data.mdb')
   const expected: Record<string, number | null> = {}
   const names = [16, 40, 400, 1500][below(4)] ?? 16
   const together = names > 100 ? 200 : 1 + below(3)
@@ -45,10 +46,11 @@ export async function randomStore(seed: number): Promise<string> {
       }
     }
     const earlier = { 12: 'long-before', [ROUNDS - 1]: 'before' }[round]
-    if (earlier !== undefined) await copyFile(join(directory, 'store', 'data.mdb'), join(directory, `${earlier}.mdb`))
+    if (earlier !== undefined) await writeFile(join(directory, `${earlier}.mdb`), await usedOf(data))
     await store.write([...changes].map(([path, value]) => ({ path, value })))
   }
   await store.close()
+  await writeFile(data, await usedOf(data))
   await writeFile(join(directory, 'expected.json'), JSON.stringify(expected))
   return directory
 }
@@ -60,9 +62,17 @@ export function structureOf(file: Buffer): number[] {
     for (let at = from; at < from + bytes; at++) offsets.add(at)
   }
   for (let page = 0; page < file.length; page += PAGE) add(page, page < 2 * PAGE ? META_END : 1)
-  const head = file.readUInt32LE(152) > file.readUInt32LE(PAGE + 152) ? 0 : PAGE
+  const head = headOf(file)
   for (const root of [head + 88, head + 136]) addTree(file, file.readUInt32LE(root), add)
   return [...offsets]
+}
+
+const headOf = (file: Buffer): number => (file.readUInt32LE(152) > file.readUInt32LE(PAGE + 152) ? 0 : PAGE)
+
+/** What LMDB wrote of a file, without the room behind it. */
+async function usedOf(path: string): Promise<Buffer> {
+  const file = await readFile(path)
+  return file.subarray(0, (file.readUInt32LE(headOf(file) + 144) + 1) * PAGE)
 }
 
 type Add = (from: number, bytes: number) => void
