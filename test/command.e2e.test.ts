@@ -6,6 +6,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { awsCli } from '../api/testing/aws-cli.ts'
 import { commandLine, isAlive } from '../infra/processes/identity.ts'
 import { addHsm, createCluster } from './support/life-of-a-cluster.ts'
 import { hsmPids, postgresPid } from './support/processes.ts'
@@ -18,10 +19,13 @@ interface Ended {
 }
 
 /** Runs `strongroom` with these words until it ends. */
-function strongroom(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+const strongroom = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> =>
+  run(join(ROOT, 'bin/strongroom'), args, env)
+
+function run(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
   return new Promise((resolve) => {
     const child = execFile(
-      join(ROOT, 'bin/strongroom'),
+      program,
       args,
       { env: { ...process.env, ...env }, timeout: 60_000 },
       (_error, stdout, stderr) => resolve({ code: child.exitCode ?? -1, stdout, stderr }),
@@ -99,6 +103,13 @@ describe('strongroom up', { timeout: 180_000 }, () => {
       assert.deepEqual((await product.aws(region).describeClusters({})).Clusters, [])
     }
     await assert.rejects(product.aws('ap-south-1').describeClusters({}), /This Strongroom has: us-east-1, eu-west-1/)
+  })
+
+  test('the commands it prints work as they are', { skip: awsCli().missing ?? false }, async () => {
+    const commands = /in another terminal:\n\n(.*?)\n\n/s.exec(product.output())?.[1] ?? ''
+    const { code, stdout, stderr } = await run('sh', ['-ec', commands])
+    assert.equal(code, 0, stderr)
+    assert.match(stdout, /"Clusters": \[\s*\{/)
   })
 
   test('keeps its directory and its logs to itself', async () => {

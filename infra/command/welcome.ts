@@ -1,4 +1,4 @@
-/** What somebody who has just started it wants to know. */
+/** What somebody who has just started it wants to know. Its commands name the endpoint: an AWS CLI before 1.29 or 2.13 does not know the variable. */
 import { DEFAULT_ACCOUNTS, type Configuration } from '../configuration/configuration.ts'
 import { VERSION } from '../version.ts'
 import { isDeepStrictEqual } from 'node:util'
@@ -40,8 +40,9 @@ Next, in another terminal:
 
   export AWS_ENDPOINT_URL=${url} AWS_DEFAULT_REGION=${region}
   export ${secret}
-  aws cloudhsmv2 create-cluster --hsm-type hsm2m.medium --subnet-ids subnet-0a0a0a0a subnet-0b0b0b0b
-  aws cloudhsmv2 describe-clusters
+  aws --endpoint-url $AWS_ENDPOINT_URL cloudhsmv2 create-cluster --hsm-type hsm2m.medium \\
+      --subnet-ids subnet-0a0a0a0a subnet-0b0b0b0b
+  aws --endpoint-url $AWS_ENDPOINT_URL cloudhsmv2 describe-clusters
 
 The HSMs are software and have no FIPS certificate.
 `
