@@ -149,7 +149,11 @@ async function start(
     replication: replicator,
     hsmType,
     ownsKeys: (name) => keys.ownsKeys(name),
-    onDeleted: (name) => clients.endLoginsOf(name),
+    onDeleted(name) {
+      clients.endLoginsOf(name)
+      keys.endSessionSharing(name)
+    },
+    endSharing: (name) => keys.endSharing(name),
     adminsNeeded: () => quorumValues.adminsNeeded,
   })
   const quorumValues = new QuorumValues({ store, replication: replicator, hsmType, admins: () => users.admins })

@@ -7,6 +7,8 @@ import type { KeyMaterial } from '../mechanisms/mechanism.ts'
 import { importMaterial } from '../mechanisms/registry.ts'
 import type { AttributeChange, AttributeTemplate, KeyInfo } from '../protocol/attributes.ts'
 import { MemoryStore } from '../replication/testing/memory-store.ts'
+import { recordsOf } from '../vault/contested-records.ts'
+import { changePath, encodeChange } from '../vault/key-changes.ts'
 import type { FeedEntry } from '../vault/record-store.ts'
 import { startInProcess, type InProcessHsm, type InProcessSession } from './testing/in-process.ts'
 
@@ -147,6 +149,22 @@ test('whoever comes under the name of a deleted user has none of the keys shared
     await assert.rejects(encrypt(hsm.as('bob'), each), { code: 'KeyNotFound' })
     assert.deepEqual((await seen(hsm, each))?.sharedWith, [])
   }
+})
+
+test('nor of those that an HSM which had not heard of the deletion shared with that one meanwhile', async () => {
+  const store = new MemoryStore('hsm-0')
+  const hsm = await startInProcess({ store })
+  const [alice, admin] = [hsm.as('alice'), hsm.as('admin')]
+  const key = await aes(alice, { encrypt: true })
+  await admin.call('user-delete', { username: 'bob', role: 'crypto-user' })
+  const shared = { username: 'bob', shared: true }
+  const there = new MemoryStore('hsm-1')
+  const change = { path: changePath(key.handle, shared), value: encodeChange(shared) }
+  await store.apply(await there.write(recordsOf(there).stating([change])))
+  assert.deepEqual((await seen(hsm, key))?.sharedWith, ['bob'])
+  await admin.call('user-create', { username: 'bob', role: 'crypto-user', password: 'another-bob-1' })
+  await assert.rejects(encrypt(hsm.as('bob'), key), { code: 'KeyNotFound' })
+  assert.deepEqual((await seen(hsm, key))?.sharedWith, [])
 })
 
 test('changes of attributes and of sharing outlive the process', async () => {

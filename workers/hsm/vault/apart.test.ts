@@ -16,6 +16,7 @@ import { Keys } from './keys.ts'
 import { generateSecret } from '../mechanisms/secret-keys.ts'
 import { capacityOf } from '../policy/hsm-types.ts'
 import { Users } from './users.ts'
+import { withoutKeys } from './testing/without-keys.ts'
 
 const pki = fleetPki()
 const CALM: Weather = { delayMs: 2, loss: 0, diskMs: 2 }
@@ -57,7 +58,7 @@ class Apart {
   async start(hsm: SimulatedHsm, found = false): Promise<void> {
     const { store, replicator } = await this.simulated.start(hsm, { found })
     const vaulted = { store, replication: replicator, hsmType: () => 'hsm2m.medium' }
-    this.#users.set(hsm, new Users({ ...vaulted, ownsKeys: () => false, onDeleted: () => undefined }))
+    this.#users.set(hsm, new Users({ ...vaulted, ...withoutKeys }))
   }
 
   /** No message passes between an HSM of this side and another one. */

@@ -15,6 +15,7 @@ import { cheapHash } from './testing/cheap-passwords.ts'
 import { ToldPeers } from './testing/told-peers.ts'
 import { decodeUser, encodeUser, userPath } from './user-record.ts'
 import { Users } from './users.ts'
+import { withoutKeys } from './testing/without-keys.ts'
 
 const ADMIN = { username: 'admin', role: 'admin' } as const
 const BOB = { username: 'bob', role: 'crypto-user' } as const
@@ -28,7 +29,7 @@ function hsm(hsmId: string) {
   const peers = new ToldPeers(3)
   const out: string[] = []
   const vaulted = { store, replication: peers, hsmType: () => 'hsm2m.medium' }
-  const users = new Users({ ...vaulted, ownsKeys: () => false, onDeleted: (name) => out.push(name), passwords })
+  const users = new Users({ ...vaulted, ...withoutKeys, onDeleted: (name) => out.push(name), passwords })
   const values = new QuorumValues({ ...vaulted, admins: () => 5 })
   const keys = new Keys({
     ...vaulted,

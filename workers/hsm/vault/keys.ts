@@ -15,7 +15,6 @@ import type { FeedEntry } from './record-store.ts'
 import { Room } from './room.ts'
 import { requireWritable, SPREAD_TIMEOUT_MS, TWO_COPIES_TEXT, writeReplicated } from './replicated-write.ts'
 import { Serial } from './serial.ts'
-import { usernameOf } from './user-record.ts'
 
 interface Filter {
   readonly handle?: string | undefined
@@ -46,12 +45,7 @@ export class Keys {
       },
     })
     for (const entry of this.#records.all()) this.#take(entry)
-    this.#records.onCommit((entries, origin) => {
-      for (const entry of entries) {
-        this.#take(entry)
-        if (origin === 'local') this.#forgetUser(entry)
-      }
-    })
+    this.#records.onCommit((entries) => entries.forEach((entry) => this.#take(entry)))
   }
 
   get count(): number {
@@ -78,6 +72,25 @@ export class Keys {
   /** Whether the user has keys, or is about to. */
   ownsKeys(username: string): boolean {
     return this.#index.ownedBy(username) > 0 || this.#making.isFor(username)
+  }
+
+  /**
+   * Ends what is shared with a name that nobody has any more, or not yet: who comes under it later has nothing of that. Needs
+   * no other HSM at once. Throws StorageFailed.
+   */
+  async endSharing(username: string): Promise<void> {
+    const change = { username, shared: false }
+    const shared = this.#sharedWith(username).filter(({ seq }) => seq !== undefined)
+    if (shared.length === 0) return
+    const writes = shared.map(({ handle }) => ({ path: changePath(handle, change), value: encodeChange(change) }))
+    await this.#options.store.write(this.#records.stating(writes))
+  }
+
+  /** The same for session keys, which only this HSM has. */
+  endSessionSharing(username: string): void {
+    for (const key of this.#sharedWith(username)) {
+      if (key.seq === undefined) this.#hold(key.as(withChange(key.record, { username, shared: false })))
+    }
   }
 
   /**
@@ -266,18 +279,8 @@ export class Keys {
     this.#options.store.write(changes).catch(() => undefined)
   }
 
-  /** Whoever comes under the name of a deleted user later has nothing of what was shared with that one. */
-  #forgetUser({ path, value }: FeedEntry): void {
-    const username = value === undefined ? usernameOf(path) : undefined
-    if (username === undefined) return
-    const writes: { path: string; value: Uint8Array }[] = []
-    for (const key of this.#index.among({})) {
-      if (!key.sharedWith.includes(username)) continue
-      const change = { username, shared: false }
-      if (key.seq === undefined) this.#hold(key.as(withChange(key.record, change)))
-      else writes.push({ path: changePath(key.handle, change), value: encodeChange(change) })
-    }
-    if (writes.length > 0) this.#options.store.write(this.#records.stating(writes)).catch(() => undefined)
+  #sharedWith(username: string): HeldKey[] {
+    return [...this.#index.among({})].filter((key) => key.sharedWith.includes(username))
   }
 
   #hold(key: HeldKey): void {

@@ -7,8 +7,10 @@ import { test } from 'node:test'
 import { generateSecret } from '../mechanisms/secret-keys.ts'
 import { HsmError } from '../protocol/errors.ts'
 import { MemoryStore } from '../replication/testing/memory-store.ts'
+import { setShared } from './key-management.ts'
 import { Keys } from './keys.ts'
 import { ToldPeers } from './testing/told-peers.ts'
+import { withoutKeys } from './testing/without-keys.ts'
 import { Users } from './users.ts'
 
 /** What a call was refused with; `in` when it was not. */
@@ -36,7 +38,11 @@ async function vault(size: number) {
     replication,
     hsmType,
     ownsKeys: (name) => keys.ownsKeys(name),
-    onDeleted: (name) => deleted.push(name),
+    onDeleted(name) {
+      deleted.push(name)
+      keys.endSessionSharing(name)
+    },
+    endSharing: (name) => keys.endSharing(name),
   })
   await users.activate('admin-secret-1')
   await users.create({ username: 'alice', role: 'crypto-user', password: 'alice-secret-1' })
@@ -75,6 +81,22 @@ test('a changed password that no other HSM takes stays the old one; a deletion l
   assert.deepEqual(await login('alice-secret-1'), owner)
   await assert.rejects(users.delete(owner), { code: 'NotEnoughCopies' })
   assert.deepEqual(await login('alice-secret-1'), owner)
+})
+
+test('what is shared with a user ends with the deletion, and stays when that is refused', async () => {
+  const { users, keys, replication, createAes, owner } = await vault(2)
+  const bob = { username: 'bob', role: 'crypto-user' } as const
+  await users.create({ ...bob, password: 'bob-secret-1' })
+  const [key] = await createAes(true)
+  assert.ok(key)
+  await setShared(keys, owner, { handle: key.handle, username: 'bob', shared: true })
+  const sharedWith = () => keys.describe(owner, [key.handle])[0]?.sharedWith
+  replication.holding = 1
+  await assert.rejects(users.delete(bob), { code: 'NotEnoughCopies' })
+  assert.deepEqual(sharedWith(), ['bob'])
+  replication.holding = 2
+  await users.delete(bob)
+  assert.deepEqual(sharedWith(), [])
 })
 
 test('a cluster of one HSM changes users alone', async () => {
@@ -180,8 +202,7 @@ test("a peer's new password ends a lock on this HSM", async () => {
     store: peer,
     replication: new ToldPeers(1),
     hsmType: () => 'hsm2m.medium',
-    ownsKeys: () => false,
-    onDeleted: () => undefined,
+    ...withoutKeys,
   })
   const admin = { username: 'admin', role: 'admin' } as const
   await there.changePassword(admin, { username: 'alice', role: 'crypto-user', password: 'alice-secret-2' })

@@ -8,6 +8,7 @@ import { hashPassword } from './passwords.ts'
 import { ToldPeers } from './testing/told-peers.ts'
 import { encodeUser, userPath } from './user-record.ts'
 import { Users } from './users.ts'
+import { withoutKeys } from './testing/without-keys.ts'
 
 const ADMIN = { username: 'admin', role: 'admin' } as const
 const ALICE = { username: 'alice', role: 'crypto-user' } as const
@@ -30,8 +31,7 @@ async function withUsers({ hsmType = 'hsm2m.medium', extra = 0, adminsNeeded = 1
       store,
       replication: new ToldPeers(1),
       hsmType: () => hsmType,
-      ownsKeys: () => false,
-      onDeleted: () => undefined,
+      ...withoutKeys,
       adminsNeeded: () => adminsNeeded,
     })
   return { store, users: open(), open }

@@ -37,6 +37,8 @@ export interface UsersOptions extends Vaulted {
   readonly ownsKeys: (username: string) => boolean
   /** Told when a user is gone: whoever is logged in so no longer is. */
   readonly onDeleted: (username: string) => void
+  /** Ends what is shared with a name: of a user who is gone for good, and before one comes under it. */
+  readonly endSharing: (username: string) => Promise<void>
   /** How many admins approvals need: deleting one must leave as many. 1 when left out. */
   readonly adminsNeeded?: () => number
   /**
@@ -166,6 +168,9 @@ export class Users {
       try {
         const user = { username, role, password: await this.#passwords.hash(password) }
         refuse()
+        // What was shared on an HSM that had not heard yet that the last user of that name was deleted.
+        await this.#options.endSharing(username)
+        refuse()
         await this.#write(username, user)
       } finally {
         this.#creating.delete(username)
@@ -182,7 +187,13 @@ export class Users {
     if (this.#options.ownsKeys(username)) {
       throw new HsmError('PermissionDenied', `${username} owns keys: delete them first`)
     }
-    if (role !== 'admin') return this.#alone(username, () => this.#write(username, undefined))
+    if (role !== 'admin') {
+      return this.#alone(username, async () => {
+        await this.#write(username, undefined)
+        // What cannot be written now is when somebody comes under the name.
+        await this.#options.endSharing(username).catch(() => undefined)
+      })
+    }
     const refuse = () => this.#requireAdminsBeside(username)
     refuse()
     await this.#alone(username, () => this.#leaving.delete(user, refuse))

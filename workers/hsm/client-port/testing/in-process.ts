@@ -82,7 +82,8 @@ export async function startInProcess({
   const users: Users = new Users({
     ...vaulted,
     ownsKeys: (name) => keys.ownsKeys(name),
-    onDeleted: () => undefined,
+    onDeleted: (name) => keys.endSessionSharing(name),
+    endSharing: (name) => keys.endSharing(name),
     adminsNeeded: () => values.adminsNeeded,
   })
   const values = new QuorumValues({ ...vaulted, admins: () => users.admins })

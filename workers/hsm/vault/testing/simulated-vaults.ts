@@ -119,7 +119,8 @@ export class SimulatedVaults {
     const users: Users = new Users({
       ...vaulted,
       ownsKeys: (username) => keys.ownsKeys(username),
-      onDeleted: () => undefined,
+      onDeleted: (username) => keys.endSessionSharing(username),
+      endSharing: (username) => keys.endSharing(username),
       passwords: cheapPasswords(this.simulated.clock),
       throttle: simulatedThrottle(this.simulated.clock),
     })
