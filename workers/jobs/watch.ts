@@ -23,7 +23,7 @@ import type { JobContext } from './transition.ts'
 import { pause, stopped } from './until-stopped.ts'
 
 const ROUND_MS = 250
-/** An HSM of a cluster that waits for its activation is asked every round, others this often. */
+/** An HSM of a cluster that waits for its activation is asked every round; others this often, and when their cluster's state changes. */
 const CALM_MS = 2_000
 const ANSWER_MS = 2_000
 /**
@@ -40,6 +40,8 @@ type WatchContext = Pick<JobContext, 'database' | 'ports' | 'log' | 'signal' | '
 interface Watched {
   connection?: ManagementConnection
   nextLook: number
+  /** Of its cluster, when it was last asked. */
+  clusterState?: Cluster['state']
   /** When it was last asked, and for how long it has not answered. */
   lastLook: number
   silentMs: number
@@ -85,7 +87,8 @@ async function round(ctx: WatchContext, watched: Map<HsmId, Watched>, told: Map<
     present.map(async ({ hsm, cluster }) => {
       const entry = watched.get(hsm.id) ?? { nextLook: 0, lastLook: now, silentMs: 0 }
       watched.set(hsm.id, entry)
-      if (entry.nextLook > now) return
+      if (entry.nextLook > now && entry.clusterState === cluster.state) return
+      entry.clusterState = cluster.state
       entry.nextLook = now + (cluster.state === 'INITIALIZED' || hsm.state === 'DEGRADED' ? 0 : CALM_MS)
       const health = hsm.member ? await look(ctx, hsm, entry) : undefined
       entry.silentMs = health ? 0 : entry.silentMs + Math.min(Date.now() - entry.lastLook, SILENCE_A_ROUND_MS)

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { pino } from 'pino'
 import { jobs } from '../../provider-schema/jobs.ts'
-import type { HsmId } from '../../provider-schema/ids.ts'
+import type { ClusterId, HsmId } from '../../provider-schema/ids.ts'
 import { openDatabase, type Database } from '../../state/database.ts'
 import { tellHealth } from '../../state/hsm-health.ts'
 import { freshDatabase } from '../../test/support/database.ts'
@@ -150,6 +150,27 @@ describe('the watcher', () => {
       await sleep(20)
     }
     assert.equal((await database.read.clusters.find(cluster.id))?.state, 'ACTIVE')
+  })
+
+  test('does not let a cluster that was just initialised wait until its HSM is due', async () => {
+    const inState = (id: ClusterId, state: string) =>
+      database.pool.query('update clusters set state = $2 where id = $1', [id, state])
+    const waiting = await activeCluster({ database, world }, ['key'])
+    await inState(waiting.cluster.id, 'INITIALIZED')
+    // It is asked every round: what passes is counted by it.
+    const clock = simulated({ world }, waiting.hsm.id)
+    clock.phase = 'initialized'
+    const { cluster, hsm } = await activeCluster({ database, world }, ['key'])
+    await inState(cluster.id, 'UNINITIALIZED')
+    start()
+    const { looks } = simulated({ world }, hsm.id)
+    const deadline = Date.now() + 10_000
+    while (simulated({ world }, hsm.id).looks === looks && Date.now() < deadline) await sleep(5)
+    const before = clock.looks
+    await inState(cluster.id, 'INITIALIZED')
+    while ((await database.read.clusters.find(cluster.id))?.state !== 'ACTIVE' && Date.now() < deadline) await sleep(5)
+    assert.equal((await database.read.clusters.find(cluster.id))?.state, 'ACTIVE')
+    assert.ok(clock.looks - before < 5, `${clock.looks - before} rounds`)
   })
 
   test('shows an HSM that does not answer as DEGRADED, and as ACTIVE when it answers again', async () => {

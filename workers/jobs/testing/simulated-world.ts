@@ -28,6 +28,8 @@ export interface SimulatedHsm {
   damaged?: boolean
   certified: boolean
   phase: HsmPhase
+  /** How often it was asked how it is. */
+  looks: number
   clusterId?: string
   content: Set<string>
   membership?: MembershipDocument
@@ -238,6 +240,7 @@ function blankHsm(id: HsmId, hostId: string): SimulatedHsm {
     running: true,
     certified: false,
     phase: 'blank',
+    looks: 0,
     content: new Set(),
     draining: false,
     sealed: new Map(),
@@ -252,22 +255,25 @@ function handlersOf(hsm: SimulatedHsm, all: ReadonlyMap<string, SimulatedHsm>): 
     return document
   }
   return {
-    health: () => ({
-      hsmId: hsm.id,
-      pid: 1,
-      version: 'simulated',
-      phase: hsm.phase,
-      clusterId: hsm.clusterId,
-      membershipEpoch: hsm.membership?.epoch ?? 0,
-      peersConnected: peersOf(hsm, all),
-      peersInSync: peersOf(hsm, all),
-      keys: hsm.content.size,
-      users: 0,
-      sessions: 0,
-      draining: hsm.draining,
-      uptimeSeconds: 1,
-      ...(hsm.clients && { clients: hsm.clients }),
-    }),
+    health: () => {
+      hsm.looks += 1
+      return {
+        hsmId: hsm.id,
+        pid: 1,
+        version: 'simulated',
+        phase: hsm.phase,
+        clusterId: hsm.clusterId,
+        membershipEpoch: hsm.membership?.epoch ?? 0,
+        peersConnected: peersOf(hsm, all),
+        peersInSync: peersOf(hsm, all),
+        keys: hsm.content.size,
+        users: 0,
+        sessions: 0,
+        draining: hsm.draining,
+        uptimeSeconds: 1,
+        ...(hsm.clients && { clients: hsm.clients }),
+      }
+    },
     inventory: () => ({
       records: hsm.content.size,
       keys: hsm.content.size,
