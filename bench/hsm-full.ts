@@ -20,7 +20,7 @@ import { median, medianBy, report, type Row } from './support/report.ts'
 const FEW = 100
 const FULL = CAPACITY['hsm2m.medium'].keys
 const SECONDS = 1
-const ROUNDS = 5
+const ROUNDS = 11
 const AT_ONCE = 64
 const FILL_TIMEOUT_MS = 120_000
 const BACKUP = 'backup-aaaaaaaaaaa'
@@ -133,7 +133,7 @@ async function figures(cluster: TestCluster, client: Connection<ClientOperations
     requireTwoCopies: false,
   }
   const other = await cluster.first.client(cluster.customer.certificate)
-  const logins = await latenciesOf(5, async () => {
+  const logins = await latenciesOf(11, async () => {
     await other.call('login', { username: 'bench', role: 'crypto-user', password: PASSWORD })
     await other.call('logout', {})
   })
