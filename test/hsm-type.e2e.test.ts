@@ -248,15 +248,18 @@ describe('hsm1.medium and lost HSMs', { timeout: 600_000 }, () => {
   const tamper = (id: string | undefined) =>
     promisify(execFile)(join(ROOT, 'bin/strongroom'), ['hsm', 'tamper', id ?? '', '--data', product.data])
 
-  /** The HSM in the place of one that is gone, once it is ACTIVE. */
-  async function replacementOf(gone: Hsm | undefined): Promise<Hsm> {
+  /** The HSM in the place of one that is gone, once it is ACTIVE; until then DescribeClusters has told why. */
+  async function replacementOf(gone: Hsm | undefined, why: RegExp): Promise<Hsm> {
     const inPlace = ({ Hsms = [] }: Cluster) => Hsms.find(({ EniId }) => EniId === gone?.EniId)
+    const told = new Set<string>()
     const cluster = await untilCluster(aws, clusterId, (each) => {
       const hsm = inPlace(each)
+      told.add(hsm?.StateMessage ?? '')
       return hsm !== undefined && hsm.HsmId !== gone?.HsmId && hsm.State === 'ACTIVE'
     })
     const hsm = inPlace(cluster)
     assert.ok(hsm)
+    assert.match([...told].join('\n'), why)
     assert.equal(hsm.EniIp, gone?.EniIp)
     assert.equal(hsm.SubnetId, gone?.SubnetId)
     await untilCluster(aws, clusterId, withHsms(cluster.Hsms?.length ?? 0))
@@ -288,7 +291,7 @@ describe('hsm1.medium and lost HSMs', { timeout: 600_000 }, () => {
     assert.equal(await isAlive(pid), false, 'what was in its memory is gone with it')
     const left: string[] = await readdir(dirOf(victim?.HsmId)).catch(() => [])
     for (const name of ['seal.key', 'store', HSM_FILES.deviceChain]) assert.equal(left.includes(name), false, name)
-    const replacement = await replacementOf(victim)
+    const replacement = await replacementOf(victim, /The tamper response of the HSM has destroyed its keys/)
     await signsThrough(replacement)
     await sign()
     assert.equal((await readdir(dirOf(victim?.HsmId)).catch(() => [])).length, 0, 'nothing is left of it')
@@ -302,7 +305,7 @@ describe('hsm1.medium and lost HSMs', { timeout: 600_000 }, () => {
     process.kill(pid, 'SIGKILL')
     await store.truncate(100)
     await store.close()
-    await signsThrough(await replacementOf(victim))
+    await signsThrough(await replacementOf(victim, /The HSM cannot start: the sealed store .*; its log says more/))
   })
 
   test('an HSM whose directory is gone is replaced', async () => {
@@ -311,7 +314,7 @@ describe('hsm1.medium and lost HSMs', { timeout: 600_000 }, () => {
     const pid = await pidOf(victim?.HsmId)
     await rename(dirOf(victim?.HsmId), join(product.data, 'taken-away'))
     process.kill(pid, 'SIGKILL')
-    await signsThrough(await replacementOf(victim))
+    await signsThrough(await replacementOf(victim, /The directory of the HSM is gone from its host/))
   })
 
   test('the only HSM, tampered with, comes back from the newest backup and says what is lost', async () => {
@@ -320,7 +323,7 @@ describe('hsm1.medium and lost HSMs', { timeout: 600_000 }, () => {
     await untilCluster(aws, clusterId, withHsms(1))
     const [newest] = await readyBackups(aws, clusterId)
     await tamper(Hsms[0]?.HsmId)
-    const replacement = await replacementOf(Hsms[0])
+    const replacement = await replacementOf(Hsms[0], /has destroyed its keys/)
     assert.ok(
       replacement.StateMessage?.includes(`the backup ${newest?.BackupId} of`) &&
         replacement.StateMessage.endsWith('what was written since is lost.'),
