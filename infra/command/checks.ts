@@ -29,6 +29,8 @@ export interface Place {
 
 const run = promisify(execFile)
 const OLDEST_NODE = 24
+/** The oldest whose OpenSSL an HSM can do everything with. */
+const WHOLE_NODE = { major: 26, minor: 10 } as const
 const SPACE_BYTES = { warn: 2 * 1024 ** 3, fail: 200 * 1024 ** 2 } as const
 
 /** In the order in which they should be mended. */
@@ -50,9 +52,13 @@ export function checks(place: Place): readonly (() => Promise<Finding>)[] {
 }
 
 function node(): Promise<Finding> {
-  const isNew = Number(process.versions.node.split('.')[0]) >= OLDEST_NODE
-  const says = `Node ${process.versions.node}, OpenSSL ${process.versions.openssl}, ${process.platform} ${process.arch}`
-  return Promise.resolve({ what: 'node', verdict: isNew ? 'ok' : 'fail', says, mend: 'npm rebuild node' })
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const isWhole = major > WHOLE_NODE.major || (major === WHOLE_NODE.major && minor >= WHOLE_NODE.minor)
+  const verdict = isWhole ? 'ok' : major >= OLDEST_NODE ? 'warn' : 'fail'
+  const runs = `Node ${process.versions.node}, OpenSSL ${process.versions.openssl}, ${process.platform} ${process.arch}`
+  const lacks = `AES-CMAC and ML-DSA's external mu need Node ${WHOLE_NODE.major}.${WHOLE_NODE.minor}`
+  const says = verdict === 'warn' ? `${runs}: ${lacks}` : runs
+  return Promise.resolve({ what: 'node', verdict, says, mend: 'npm rebuild node' })
 }
 
 async function postgres({ data }: Place): Promise<Finding> {
