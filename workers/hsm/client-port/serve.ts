@@ -14,6 +14,7 @@ import { mtlsConnections } from './mtls-connections.ts'
 import { mtlsHandlers, type Sparing } from './mtls-handlers.ts'
 import { quorumHandlers } from './quorum-handlers.ts'
 import { multiPartHandlers } from './multi-part-handlers.ts'
+import { screen } from './screen.ts'
 import { endLogin, newSession, type ClientConnection, type Session } from './session.ts'
 import { sessionHandlers } from './session-handlers.ts'
 import { transferHandlers } from './transfer-handlers.ts'
@@ -65,6 +66,9 @@ export async function serveClients(
     tls: mtls.tls(shown),
     operations: clientOperations,
     handlers: audit.recorded(clientHandlers({ ...hsm, load: () => load() }, mtls.sparing)),
+    screen: (op, params, connection) => {
+      screen(hsm, op, params, connection)
+    },
     log: hsm.log,
     onConnect(socket) {
       mtls.admit(socket)

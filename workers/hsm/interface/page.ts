@@ -4,7 +4,7 @@ import { PERMISSIONS } from '../policy/roles.ts'
 import { clientEvents, clientOperations } from '../protocol/client-operations.ts'
 import type { OperationTable } from '../protocol/envelope.ts'
 import { HSM_ERROR_CODES } from '../protocol/errors.ts'
-import { encodeFrame, MAX_FRAME_BYTES } from '../protocol/frame.ts'
+import { encodeFrame, MAX_FRAME_BYTES, PARAMETER_LIMITS } from '../protocol/frame.ts'
 import { managementOperations } from '../protocol/management-operations.ts'
 import { approvingService } from '../quorum/approved-operations.ts'
 import { DEFAULT_LIMITS } from '../server/port-server.ts'
@@ -75,6 +75,7 @@ function connections(): string {
 | idle before a login | ${number(idleTimeoutMs / 1000)} s; afterwards a connection may idle for ever |
 | requests and unread replies of one connection | ${number(bytesPerConnection)} bytes; above it the HSM stops reading until replies are taken |
 | one frame | ${number(MAX_FRAME_BYTES)} bytes |
+| parameters of a client's request | ${PARAMETER_LIMITS.members} members of one map, ${PARAMETER_LIMITS.depth} maps and arrays inside each other |
 `
 }
 

@@ -10,6 +10,9 @@ import { Packr, RESERVE_START_SPACE, Unpackr } from 'msgpackr'
 /** Bytes of the largest frame that is accepted; a longer announced length closes the connection unread. */
 export const MAX_FRAME_BYTES = 4 * 1024 * 1024
 
+/** Of the parameters of a client's request: members of one map, and maps and arrays inside each other. */
+export const PARAMETER_LIMITS = { members: 64, depth: 8 } as const
+
 const LENGTH_BYTES = 4
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, mapsAsObjects: true })

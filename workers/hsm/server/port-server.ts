@@ -44,6 +44,8 @@ export interface ServePortOptions<Table extends OperationTable, Context> {
   readonly tls: PortTls
   readonly operations: Table
   readonly handlers: Handlers<Table, Context>
+  /** Looks at a request before its parameters are parsed. What it throws is the reply. */
+  readonly screen?: (op: keyof Table & string, params: unknown, connection: PortConnection<Context>) => void
   /** Makes what belongs to a connection; what it throws refuses the connection. */
   readonly onConnect: (socket: TLSSocket) => Context
   /** Called once when a connection is over, whatever ended it. */
