@@ -1,6 +1,7 @@
 /** The client port: applications and people. */
 import type { SecureContextOptions } from 'node:tls'
 import { clientOperations, type ClientOperations } from '../protocol/client-operations.ts'
+import { MAX_FRAME_BYTES_BEFORE_LOGIN } from '../protocol/frame.ts'
 import { clientAudit } from '../audit/audited.ts'
 import type { AuditLog } from '../audit/audit-log.ts'
 import { servePort, type Handlers, type PortServer } from '../server/port-server.ts'
@@ -70,6 +71,7 @@ export async function serveClients(
       screen(hsm, op, params, connection)
     },
     log: hsm.log,
+    limits: { untrustedFrameBytes: MAX_FRAME_BYTES_BEFORE_LOGIN },
     onConnect(socket) {
       mtls.admit(socket)
       return newSession()
