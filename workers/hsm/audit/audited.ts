@@ -37,7 +37,8 @@ export function clientAudit(hsm: Pick<ClientHsm, 'users' | 'keys' | 'cluster' | 
       opcode: typeof row.opcode === 'string' ? row.opcode : row.opcode(params, outcome.key),
       session: handleOf(context),
       refusal: outcome.refusal,
-      details: row.details?.(params, outcome.result, outcome.key),
+      details:
+        row.ofCaller && caller ? { kind: 'user', ...caller } : row.details?.(params, outcome.result, outcome.key),
       by: caller?.username,
       from: remoteAddress,
     })
@@ -56,6 +57,10 @@ export function clientAudit(hsm: Pick<ClientHsm, 'users' | 'keys' | 'cluster' | 
           await audit.record(clusterId(), eventOf(params, connection, caller, { key, refusal }))
         } else audit.dismiss()
         throw error
+      }
+      if (row.ofCaller && !caller) {
+        audit.dismiss()
+        return result
       }
       // The row's types come from the same table as the handler's.
       await audit.record(clusterId(), eventOf(params, connection, caller, { key, result: result as never }))
