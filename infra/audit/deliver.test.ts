@@ -148,6 +148,30 @@ test("strongroom audit verify finds the end of a log that is missing with anothe
   }
 })
 
+test('strongroom audit verify finds the log of one HSM in the place of another, and notes a log that is gone', async (t) => {
+  const { hsm, log, data, places, stream, file } = await delivered(t)
+  const other = await auditedHsm(t, { pki: hsm.pki, hsmId: 'hsm-bbbbbbbbbbb' })
+  assert.ok(log.head)
+  const details = { kind: 'peer-head', hsmId: 'hsm-aaaaaaaaaaa', ...log.head } as const
+  await (await other.open()).note(CLUSTER, { opcode: 'SR_PEER_HEAD', operation: 'replication', session: 0, details })
+  await deliverAudit(other.directory, places.logs)
+  const note =
+    /^note {2}cluster-testtesttes hsm-aaaaaaaaaaa: hsm-bbbbbbbbbbb saw 3 events of its log, which is not here$/m
+  assert.doesNotMatch((await strongroom('audit', 'verify', '--data', data)).stdout, /note/)
+  await cp(join(other.auditDirectory, '000001.jsonl'), file)
+  const swapped = await strongroom('audit', 'verify', '--data', data)
+  assert.equal(swapped.code, 1)
+  assert.match(
+    swapped.stdout,
+    /^FAIL .*hsm-aaaaaaaaaaa: this is the log of hsm-bbbbbbbbbbb .* in the place of hsm-a+'s$/m,
+  )
+  assert.match(swapped.stdout, note)
+  await rm(stream, { recursive: true })
+  const gone = await strongroom('audit', 'verify', '--data', data)
+  assert.equal(gone.code, 0)
+  assert.match(gone.stdout, note)
+})
+
 test('a cluster that there is no log of is told, with those that there are', async (t) => {
   const { data } = await delivered(t)
   const { code, stderr } = await strongroom('audit', 'verify', '--data', data, '--cluster', 'cluster-bbbbbbbbbbb')

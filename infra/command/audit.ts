@@ -83,12 +83,34 @@ export async function auditVerify(paths: readonly string[], flags: AuditVerifyFl
   const streams = await Promise.all(
     (await chosen(flags)).map(async (stream) => {
       const delivered = await read(await filePathsOf(stream.directory))
-      return { verified: verifyAudit(delivered, options), compared: await comparedWithOwn(stream, delivered) }
+      const verified = inItsPlace(stream, verifyAudit(delivered, options))
+      return { verified, compared: await comparedWithOwn(stream, delivered) }
     }),
   )
-  for (const [i, verified] of compareLogs(streams.map((stream) => stream.verified)).entries()) {
+  const logs = compareLogs(streams.map((stream) => stream.verified))
+  for (const [i, verified] of logs.entries()) {
     report(verified)
     report(streams[i]?.compared)
+  }
+  if (flags.hsm === undefined) noteAbsent(logs)
+}
+
+/** A log under the name of another HSM hides that the other's is gone. */
+function inItsPlace({ clusterId, hsmId, directory }: Stream, verified: Verified): Verified {
+  if (verified.hsmId === undefined) return verified
+  if (verified.hsmId === hsmId && verified.clusterId === clusterId) return verified
+  const says = `this is the log of ${verified.hsmId} of ${verified.clusterId ?? 'no cluster'}, in the place of ${hsmId}'s`
+  return { ...verified, findings: [...verified.findings, { file: directory, line: 0, says }] }
+}
+
+/** A whole log may be missing, or be on the host where its HSM ran: only who reads it knows. */
+function noteAbsent(logs: readonly Verified[]): void {
+  for (const { hsmId = '', clusterId = '', peerHeads } of logs) {
+    const here = new Set(logs.flatMap((log) => (log.clusterId === clusterId ? [log.hsmId] : [])))
+    const newest = new Map(peerHeads.filter((head) => !here.has(head.hsmId)).map((head) => [head.hsmId, head]))
+    for (const [absent, { events }] of newest) {
+      print(`note  ${clusterId} ${absent}: ${hsmId} saw ${events} events of its log, which is not here\n`)
+    }
   }
 }
 

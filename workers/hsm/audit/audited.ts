@@ -22,6 +22,8 @@ type AnyRow = EventRow<never, never>
 
 export function clientAudit(hsm: Pick<ClientHsm, 'users' | 'keys' | 'cluster' | 'log'>, audit: AuditLog): ClientAudit {
   const handleOf = sessionHandles()
+  /** Whose connections are closed. */
+  const over = new WeakSet<Session>()
   const clusterId = () => hsm.cluster()?.clusterId ?? 'none'
 
   const recorded = (operation: AuditedOperation, row: AnyRow, handler: Handler): Handler => {
@@ -35,7 +37,8 @@ export function clientAudit(hsm: Pick<ClientHsm, 'users' | 'keys' | 'cluster' | 
       opcode: typeof row.opcode === 'string' ? row.opcode : row.opcode(params, outcome.key),
       session: handleOf(context),
       refusal: outcome.refusal,
-      details: row.details?.(params, outcome.result, outcome.key),
+      details:
+        row.ofCaller && caller ? { kind: 'user', ...caller } : row.details?.(params, outcome.result, outcome.key),
       by: caller?.username,
       from: remoteAddress,
     })
@@ -55,10 +58,30 @@ export function clientAudit(hsm: Pick<ClientHsm, 'users' | 'keys' | 'cluster' | 
         } else audit.dismiss()
         throw error
       }
+      if (row.ofCaller && !caller) {
+        audit.dismiss()
+        return result
+      }
       // The row's types come from the same table as the handler's.
       await audit.record(clusterId(), eventOf(params, connection, caller, { key, result: result as never }))
+      // The connection closed while the password was looked at.
+      if (operation === 'login' && over.has(connection.context)) noteEnd(connection, result as Caller)
       return result
     }
+  }
+
+  const noteEnd = ({ context, remoteAddress }: ClientConnection, caller: Caller): void => {
+    const event: AuditEvent = {
+      operation: 'close',
+      opcode: 'CN_CLOSE_SESSION',
+      session: handleOf(context),
+      details: { kind: 'user', ...caller },
+      by: caller.username,
+      from: remoteAddress,
+    }
+    audit.note(clusterId(), event).catch((error: unknown) => {
+      hsm.log.warn({ reason: String(error) }, 'the end of a session could not be recorded yet')
+    })
   }
 
   return {
@@ -71,20 +94,10 @@ export function clientAudit(hsm: Pick<ClientHsm, 'users' | 'keys' | 'cluster' | 
       // One handler for each that came in, of the same types.
       return Object.fromEntries(entries) as unknown as Handlers<ClientOperations, Session>
     },
-    closed({ context, remoteAddress }) {
-      const { caller } = context
-      if (!caller) return
-      const event: AuditEvent = {
-        operation: 'close',
-        opcode: 'CN_CLOSE_SESSION',
-        session: handleOf(context),
-        details: { kind: 'user', ...caller },
-        by: caller.username,
-        from: remoteAddress,
-      }
-      audit.note(clusterId(), event).catch((error: unknown) => {
-        hsm.log.warn({ reason: String(error) }, 'the end of a session could not be recorded yet')
-      })
+    closed(connection) {
+      const { context } = connection
+      over.add(context)
+      if (context.caller && !context.loggingIn) noteEnd(connection, context.caller)
     },
   }
 }

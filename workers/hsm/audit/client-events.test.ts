@@ -269,7 +269,7 @@ async function manageAll(admin: Actor): Promise<void> {
   const denied = '4096:HSM Error: PermissionDenied'
   await admin.refused('mtls-set-enforcement', { level: 'cluster' }, 'PermissionDenied', denied, PLAIN)
   await admin.call('mtls-deregister-trust-anchor', { reference: 1 })
-  await admin.call('logout', {})
+  await admin.call('logout', {}, user('admin', OFFICER))
 }
 
 test('each operation is named by the log as expected or not at all, and none is left out', () => {

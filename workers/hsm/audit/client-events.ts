@@ -20,6 +20,8 @@ export interface EventRow<Params, Result> {
   readonly about?: (params: Params) => string
   /** `result` is undefined when the operation was refused, `key` when it is not about one that is there. */
   readonly details?: (params: Params, result: Result | undefined, key: KeyInfo | undefined) => Details | undefined
+  /** Names who is logged in. With nobody logged in nothing happens, and nothing is recorded. */
+  readonly ofCaller?: true
   /** Also recorded when nobody is logged in and it is refused. Only what is throttled may be: it fills the disk. */
   readonly refusedToAnyone?: true
 }
@@ -74,7 +76,7 @@ export const CLIENT_EVENTS: { readonly [Op in AuditedOperation]: Row<Op> } = {
     details: () => ({ kind: 'user', username: 'admin', role: 'unactivated-admin' }),
   },
   login: { opcode: 'CN_LOGIN', details: user, refusedToAnyone: true },
-  logout: { opcode: 'CN_LOGOUT' },
+  logout: { opcode: 'CN_LOGOUT', ofCaller: true },
   'hsm-info': 'not recorded',
   'user-list': 'not recorded',
   'user-create': { opcode: ({ role }) => (role === 'admin' ? 'CN_CREATE_CO' : 'CN_CREATE_USER'), details: user },

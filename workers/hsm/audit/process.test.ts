@@ -115,6 +115,7 @@ test('a life of users and keys is written down before each reply, and the use of
   assert.equal(fieldOf(seen, 0, 'User Type'), 'CN_CRYPTO_PRE_OFFICER (6)')
   assert.equal(fieldOf(seen, 1, 'User Type'), 'CN_CRYPTO_OFFICER (2)')
   assert.equal(fieldOf(seen, 3, 'User Name'), 'alice')
+  assert.deepEqual([fieldOf(seen, 4, 'User Name'), fieldOf(seen, 4, 'User Type')], ['admin', 'CN_CRYPTO_OFFICER (2)'])
   assert.equal(seen[3]?.by, 'admin')
   assert.equal(fieldOf(seen, 6, 'Priv/Secret Key Handle'), BigInt(key.handle).toString())
   assert.equal(fieldOf(seen, 6, 'Log type'), 'MGMT_KEY_DETAILS_LOG (1)')
@@ -128,6 +129,20 @@ test('a life of users and keys is written down before each reply, and the use of
   await until(async () => (await events()).at(-1)?.field('Opcode') === 'CN_CLOSE_SESSION (0x8002)')
 })
 
+test('a login whose connection was cut while the password was looked at has its end in the log as well', async () => {
+  const cut = await client()
+  const before = (await events()).length
+  const login = cut.call('login', { username: 'admin', role: 'admin', password: 'admin-secret-1' })
+  const lost = assert.rejects(login)
+  await cut.call('hsm-info', {})
+  await cut.close()
+  await lost
+  await until(async () => (await events()).length === before + 2)
+  const seen = (await events()).slice(before)
+  assert.deepEqual(opcodes(seen), ['CN_LOGIN (0xd)', 'CN_CLOSE_SESSION (0x8002)'])
+  assert.equal(fieldOf(seen, 0, 'Session Handle'), fieldOf(seen, 1, 'Session Handle'))
+})
+
 test('a refused login is told by number, and who is not logged in cannot fill the log otherwise', async () => {
   const before = (await events()).length
   const connection = await client()
@@ -137,6 +152,7 @@ test('a refused login is told by number, and who is not logged in cannot fill th
   await refused('nobody', 'wrong-secret')
   await assert.rejects(connection.call('user-create', { username: 'x', role: 'admin', password: 'x-secret-1' }))
   await assert.rejects(connection.call('activate', { password: 'other-secret' }), { code: 'AlreadyActivated' })
+  await connection.call('logout', {})
   await connection.close()
   const seen = (await events()).slice(before)
   assert.deepEqual(

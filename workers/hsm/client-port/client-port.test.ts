@@ -96,6 +96,15 @@ for (const [what, login] of wrongLogins) {
   })
 }
 
+test('a logout does not overtake a login that is under way', async () => {
+  const connection = await connected()
+  const login = connection.call('login', { username: 'alice', role: 'crypto-user', password: 'alice-secret-1' })
+  await assert.rejects(connection.call('logout', {}), { code: 'WrongState', message: /login is under way/ })
+  await login
+  await connection.call('logout', {})
+  await assert.rejects(connection.call('random', { length: 1 }), { code: 'NotAuthenticated' })
+})
+
 test('a crypto user may not make users, an admin may not use keys', async () => {
   const user = await alice()
   await assert.rejects(user.call('user-create', { username: 'x', role: 'admin', password: 'x-secret-1' }), {

@@ -3,11 +3,12 @@ import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import { DATA_CAPS } from '../mechanisms/data-caps.ts'
 import type { AttributeTemplate } from '../protocol/attributes.ts'
-import type {
-  CipherStreamMechanism,
-  DecryptMechanism,
-  EncryptMechanism,
-  SignMechanism,
+import {
+  MAX_GCM_IV_BYTES,
+  type CipherStreamMechanism,
+  type DecryptMechanism,
+  type EncryptMechanism,
+  type SignMechanism,
 } from '../protocol/mechanisms.ts'
 import { startInProcess, type InProcessSession } from './testing/in-process.ts'
 
@@ -160,4 +161,16 @@ test('additional data of AES-GCM has the cap of its data', async () => {
     })
   assert.equal((await encrypt(16_224)).ciphertext.length, 16)
   await assert.rejects(encrypt(16_225), { code: 'InvalidRequest', message: /aad.*16224/ })
+})
+
+test('an IV of AES-GCM has as many bytes as the cipher takes, and no more is asked of it', async () => {
+  const decrypt = (ivBytes: number) =>
+    alice.call('decrypt', {
+      handle: handles.aes,
+      mechanism: { name: 'aes-gcm', iv: Buffer.alloc(ivBytes, 2) },
+      data: Buffer.alloc(32),
+      ...one,
+    })
+  await assert.rejects(decrypt(MAX_GCM_IV_BYTES), { code: 'DecryptionFailed' })
+  await assert.rejects(decrypt(MAX_GCM_IV_BYTES + 1), { code: 'InvalidRequest', message: /iv/ })
 })

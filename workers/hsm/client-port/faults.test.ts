@@ -10,7 +10,7 @@ import { after, before, test } from 'node:test'
 import { connect } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { open } from 'lmdb'
-import { encodeFrame } from '../protocol/frame.ts'
+import { encodeFrame, MAX_FRAME_BYTES_BEFORE_LOGIN } from '../protocol/frame.ts'
 import { startCluster, type TestCluster } from '../testing/process.ts'
 
 let cluster: TestCluster
@@ -55,6 +55,44 @@ test('garbage on the client port, inside TLS and instead of it, closes only its 
   await bystander.close()
   await stillServes()
   assert.equal(cluster.first.pid, pid)
+})
+
+/** A request on a connection that said hello, as any client may send it. */
+async function asked(op: string, params: unknown): Promise<string> {
+  const { address, ports } = cluster.first.config
+  const socket = connect({ host: address, port: ports.client, rejectUnauthorized: false })
+  await once(socket, 'secureConnect')
+  socket.write(encodeFrame({ id: 1, op: 'hello', params: { client: 'x', protocol: 1 } }))
+  await once(socket, 'data')
+  socket.write(encodeFrame({ id: 2, op, params }))
+  const [reply] = (await once(socket, 'data')) as [Buffer]
+  socket.destroy()
+  return reply.toString('latin1')
+}
+
+test('who is not logged in has no parameters looked at, and nobody has a map of thousands of members', async () => {
+  const wide = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`n${i}`, null]))
+  assert.match(await asked('key-find', { filter: { attributes: wide } }), /NotAuthenticated/)
+  assert.match(await asked('key-find', 'nothing like it'), /NotAuthenticated/)
+  assert.match(await asked('login', wide), /InvalidRequest.*more than 64 members/s)
+  const client = await cluster.first.client(cluster.customer.certificate)
+  await client.call('login', { username: 'admin', role: 'admin', password: PASSWORD })
+  const refused = (message: RegExp) => ({ code: 'InvalidRequest', message })
+  await assert.rejects(client.call('key-find', { filter: { attributes: wide as never } }), refused(/64 members/))
+  const deep = JSON.parse(`${'['.repeat(9)}${']'.repeat(9)}`) as never
+  await assert.rejects(client.call('key-find', { filter: deep }), refused(/nested too deeply/))
+  await client.close()
+  await stillServes()
+})
+
+test('a client has short frames only until it is logged in, and again after its logout', async () => {
+  const client = await cluster.first.client(cluster.customer.certificate)
+  const long = { params: Buffer.alloc(MAX_FRAME_BYTES_BEFORE_LOGIN) as never }
+  await client.call('login', { username: 'admin', role: 'admin', password: PASSWORD })
+  await assert.rejects(client.call('key-find', long.params), { code: 'InvalidRequest' })
+  await client.call('logout', {})
+  await assert.rejects(client.call('user-list', long.params), /closed|lost/i)
+  await stillServes()
 })
 
 const oddRequests: readonly (readonly [string, unknown, RegExp])[] = [

@@ -11,7 +11,7 @@
  * (Tookan), CCS 2010; R. Bardou et al., "Efficient padding oracle attacks on cryptographic hardware", CRYPTO 2012.
  */
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { createCipheriv, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import type { KeySeparation } from '../../../provider-schema/key-separation.ts'
 import type { AttributeTemplate, KeyInfo } from '../protocol/attributes.ts'
@@ -504,6 +504,27 @@ test('a key derived from a guarded key is less guarded', async () => {
   await assert.rejects(derive({ 'wrap-with-trusted': false }), { code: 'InvalidRequest' })
   const { key } = await derive({})
   assert.deepEqual([key.attributes['wrap-with-trusted'], key.attributes.sensitive], [true, true])
+})
+
+test('derive and sign: a derived key is a code of its base key, which only a base key that does not sign keeps', async () => {
+  const { alice } = await world()
+  const data: [{ field: 'counter'; bits: 32 }] = [{ field: 'counter', bits: 32 }]
+  const mechanism = { name: 'sp800-108-counter', prf: 'hmac-sha256', data } as const
+  for (const sign of [true, false]) {
+    const attributes = { derive: true, sign, ...forTrusted }
+    const { handle } = (await alice.call('key-generate-generic-secret', { lengthBytes: 32, attributes, ...once })).key
+    const derived = { type: 'aes', lengthBytes: 32, attributes: {}, ...once } as const
+    const { key } = await alice.call('key-derive', { handle, mechanism, ...derived })
+    const hmac = { mechanism: { name: 'hmac', hash: 'sha256' }, data: Buffer.from([0, 0, 0, 1]) } as const
+    const code = alice.call('sign', { handle, ...hmac, ...once })
+    if (!sign) await assert.rejects(code, notPermitted(/attribute sign is false/))
+    else {
+      // What docs/keys.md warns of.
+      const cipher = createCipheriv('aes-256-ecb', (await code).signature, null).setAutoPadding(false)
+      const checkValue = cipher.update(Buffer.alloc(16)).subarray(0, 3).toString('hex')
+      assert.equal(key.attributes['check-value'], `0x${checkValue}`)
+    }
+  }
 })
 
 test('a sharee takes a shared key away: wraps, derives, reads, changes, shares or deletes it', async () => {

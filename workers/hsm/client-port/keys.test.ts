@@ -366,6 +366,25 @@ test('wrapping asks for what the wrapping key’s wrap-template says', async () 
   assert.deepEqual([wrapped.length, iv?.length], [32, 12])
 })
 
+test('templates name an id in either case, as everything else does', async () => {
+  const alice = (await startInProcess()).as('alice')
+  const key = await aes(alice, { wrap: true, unwrap: true })
+  await set(alice, key, { 'wrap-template': { id: '0xAB' }, 'unwrap-template': { id: '0xAB' } })
+  const { handle } = await aes(alice, { id: '0xAB' })
+  const mechanism = { name: 'aes-zero-pad' } as const
+  const { wrapped } = await alice.call('key-wrap', { handle, wrappingHandle: key.handle, mechanism, ...once })
+  const { key: back } = await alice.call('key-unwrap', {
+    handle: key.handle,
+    mechanism,
+    wrapped,
+    class: 'secret-key',
+    type: 'aes',
+    attributes: { id: '0xab' },
+    ...once,
+  })
+  assert.equal(back.attributes.id, '0xab')
+})
+
 test('an unwrapped key has what the unwrap-template and the caller say together; what contradicts is refused', async () => {
   const alice = (await startInProcess()).as('alice')
   const key = await aes(alice, { wrap: true, unwrap: true })

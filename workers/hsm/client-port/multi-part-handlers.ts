@@ -36,11 +36,15 @@ export function multiPartHandlers(hsm: ClientHsm) {
   const signing = (use: 'sign' | 'verify', mechanism: SignStream, key: KeyNow): PartOperation => {
     const params = overDigest(mechanism)
     const request = (data: Uint8Array) => ({ key: key(), data, place: 'inline' as const, ...requireCluster(hsm) })
-    requireSignature(use, params, request(Buffer.alloc(digestBytesOf(mechanism))))
+    // For each part: the key may no longer do this.
+    const requireStill = () => {
+      requireSignature(use, params, request(Buffer.alloc(digestBytesOf(mechanism))))
+    }
+    requireStill()
     const running = runningCode(mechanism, key())
     return {
       update(data) {
-        key()
+        requireStill()
         if (mechanism.name === 'hmac') requireData(`hmac-${mechanism.hash}`, data)
         if (mechanism.name === 'aes-cmac') requireData('aes-cmac', data)
         running.update(data)
@@ -48,9 +52,9 @@ export function multiPartHandlers(hsm: ClientHsm) {
       },
       async finish(signature) {
         requireGiven(use, signature)
+        requireStill()
         const result = running.finish()
         if (mechanism.name === 'hmac' || mechanism.name === 'aes-cmac') {
-          key()
           return signature ? { output: NOTHING, valid: sameBytes(result, signature) } : { output: result }
         }
         const asked = request(result)

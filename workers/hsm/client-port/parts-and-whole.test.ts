@@ -133,3 +133,17 @@ for (const [key, length, mechanism] of CIPHERS) {
     )
   })
 }
+
+const CODES = SIGNERS.filter(([, { name }]) => name === 'aes-cmac' || name === 'rsa-pkcs')
+for (const [key, mechanism] of [...CODES.slice(0, 1), ...CODES.slice(-1)]) {
+  test(`${mechanism.name}: a key that no longer signs ends a signature of parts that was begun before`, async () => {
+    const handle = keys[key].secret
+    const begin = () => alice.call('part-begin', { use: 'sign', handle, mechanism, ...one })
+    const [updating, finishing] = [await begin(), await begin()]
+    await alice.call('key-set-attribute', { handle, attributes: { sign: false } })
+    const refused = { code: 'KeyFunctionNotPermitted', message: /attribute sign is false/ }
+    await assert.rejects(alice.call('part-update', { ...updating, data: DATA }), refused)
+    await assert.rejects(alice.call('part-finish', finishing), refused)
+    await alice.call('key-set-attribute', { handle, attributes: { sign: true } })
+  })
+}

@@ -1,6 +1,7 @@
 /** The client port: applications and people. */
 import type { SecureContextOptions } from 'node:tls'
 import { clientOperations, type ClientOperations } from '../protocol/client-operations.ts'
+import { MAX_FRAME_BYTES_BEFORE_LOGIN } from '../protocol/frame.ts'
 import { clientAudit } from '../audit/audited.ts'
 import type { AuditLog } from '../audit/audit-log.ts'
 import { servePort, type Handlers, type PortServer } from '../server/port-server.ts'
@@ -14,6 +15,7 @@ import { mtlsConnections } from './mtls-connections.ts'
 import { mtlsHandlers, type Sparing } from './mtls-handlers.ts'
 import { quorumHandlers } from './quorum-handlers.ts'
 import { multiPartHandlers } from './multi-part-handlers.ts'
+import { screen } from './screen.ts'
 import { endLogin, newSession, type ClientConnection, type Session } from './session.ts'
 import { sessionHandlers } from './session-handlers.ts'
 import { transferHandlers } from './transfer-handlers.ts'
@@ -65,7 +67,11 @@ export async function serveClients(
     tls: mtls.tls(shown),
     operations: clientOperations,
     handlers: audit.recorded(clientHandlers({ ...hsm, load: () => load() }, mtls.sparing)),
+    screen: (op, params, connection) => {
+      screen(hsm, op, params, connection)
+    },
     log: hsm.log,
+    limits: { untrustedFrameBytes: MAX_FRAME_BYTES_BEFORE_LOGIN },
     onConnect(socket) {
       mtls.admit(socket)
       return newSession()

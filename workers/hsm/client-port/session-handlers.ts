@@ -74,6 +74,9 @@ export function sessionHandlers(hsm: ClientHsm) {
 
     logout(_params, connection) {
       admit('logout', hsm, connection)
+      if (connection.context.loggingIn) {
+        throw new HsmError('WrongState', 'a login is under way on this connection: wait for its answer, then log out')
+      }
       endLogin(connection, hsm.keys)
       return {}
     },

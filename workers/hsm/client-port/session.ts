@@ -37,7 +37,7 @@ export const newSession = (): Session => ({
 })
 
 /** What decides whether an operation is let through. */
-interface Gate {
+export interface Gate {
   readonly users: Users
   readonly replication: Pick<Replication, 'writesLimited'>
 }

@@ -4,7 +4,7 @@ import { PERMISSIONS } from '../policy/roles.ts'
 import { clientEvents, clientOperations } from '../protocol/client-operations.ts'
 import type { OperationTable } from '../protocol/envelope.ts'
 import { HSM_ERROR_CODES } from '../protocol/errors.ts'
-import { encodeFrame, MAX_FRAME_BYTES } from '../protocol/frame.ts'
+import { encodeFrame, MAX_FRAME_BYTES, MAX_FRAME_BYTES_BEFORE_LOGIN, PARAMETER_LIMITS } from '../protocol/frame.ts'
 import { managementOperations } from '../protocol/management-operations.ts'
 import { approvingService } from '../quorum/approved-operations.ts'
 import { DEFAULT_LIMITS } from '../server/port-server.ts'
@@ -74,7 +74,8 @@ function connections(): string {
 | TLS handshake | ${number(handshakeTimeoutMs / 1000)} s |
 | idle before a login | ${number(idleTimeoutMs / 1000)} s; afterwards a connection may idle for ever |
 | requests and unread replies of one connection | ${number(bytesPerConnection)} bytes; above it the HSM stops reading until replies are taken |
-| one frame | ${number(MAX_FRAME_BYTES)} bytes |
+| one frame | ${number(MAX_FRAME_BYTES)} bytes; of a client before its login, and after it ended, ${number(MAX_FRAME_BYTES_BEFORE_LOGIN)} |
+| parameters of a client's request | ${PARAMETER_LIMITS.members} members of one map, ${PARAMETER_LIMITS.depth} maps and arrays inside each other |
 `
 }
 
@@ -86,7 +87,7 @@ function frames(): string {
 
 A frame is a length of 4 bytes, big-endian, and that many bytes of [msgpack](https://msgpack.org): maps with string keys,
 arrays, strings, binaries (\`bin\`), integers, floats, booleans, nil; no extension types. Whatever is not a frame, or announces
-more than ${number(MAX_FRAME_BYTES)} bytes, closes the connection.
+more bytes than one may have, closes the connection.
 
 The request \`{"id": 0, "op": "hello", "params": {"client": "example", "protocol": 1}}\`:
 

@@ -23,7 +23,7 @@ export function publicKeyOfPoint(curve: CurveName, point: Uint8Array): KeyObject
  */
 export function publicKeyOfSpki(bytes: Uint8Array): KeyObject {
   const key = parsed(Buffer.from(bytes))
-  const spki = key.export({ type: 'spki', format: 'der' })
+  const spki = written(key)
   if (!spki.equals(bytes)) {
     throw new HsmError('InvalidRequest', 'the data is not one SubjectPublicKeyInfo in DER from end to end')
   }
@@ -49,6 +49,18 @@ function parsed(der: Buffer): KeyObject {
   try {
     return createPublicKey({ key: der, format: 'der', type: 'spki' })
   } catch (cause) {
-    throw new HsmError('InvalidRequest', 'the data is not a public key, or its point is not on the curve', { cause })
+    throw noKey(cause)
   }
 }
+
+/** OpenSSL reads the point at infinity, and does not write it. */
+function written(key: KeyObject): Buffer {
+  try {
+    return key.export({ type: 'spki', format: 'der' })
+  } catch (cause) {
+    throw noKey(cause)
+  }
+}
+
+const noKey = (cause: unknown) =>
+  new HsmError('InvalidRequest', 'the data is not a public key, or its point is not on the curve', { cause })

@@ -13,6 +13,7 @@ import { publicKeyOfSpki, unknownCurve } from './import-public.ts'
 import type { KeyMaterial, KeyType } from './mechanism.ts'
 import { describeMlDsa, describeMlKem } from './post-quantum.ts'
 import { describeRsa } from './rsa.ts'
+import { requireSoundRsa } from './rsa-numbers.ts'
 
 export interface ImportRequest extends Place {
   readonly class: KeyClass
@@ -50,6 +51,7 @@ function examine(request: ImportRequest, key: KeyObject): DescribePair {
       if (actual !== 'rsa') throw other(request, actual)
       requireAllowedSize('rsa', origin, key.asymmetricKeyDetails?.modulusLength ?? 0, request)
       requirePublicExponent(key.asymmetricKeyDetails?.publicExponent ?? 0n)
+      requireSoundRsa(key)
       requireConsistent(key)
       return describeRsa
     }

@@ -32,10 +32,11 @@ export type BooleanAttribute = (typeof BOOLEAN_ATTRIBUTES)[number]
 /** What a caller may choose freely. */
 const chosen = {
   label: z.string().max(127).optional(),
-  /** CKA_ID, hexadecimal behind `0x`. */
+  /** CKA_ID, hexadecimal behind `0x`; kept in lower case, so that templates compare as it is. */
   id: z
     .string()
     .regex(/^0x([0-9a-fA-F]{2}){0,128}$/, 'an id is 0x and an even number of hexadecimal digits')
+    .toLowerCase()
     .optional(),
   ...(Object.fromEntries(BOOLEAN_ATTRIBUTES.map((name) => [name, z.boolean().optional()])) as {
     [Name in BooleanAttribute]: z.ZodOptional<z.ZodBoolean>

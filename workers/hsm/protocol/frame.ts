@@ -10,6 +10,15 @@ import { Packr, RESERVE_START_SPACE, Unpackr } from 'msgpackr'
 /** Bytes of the largest frame that is accepted; a longer announced length closes the connection unread. */
 export const MAX_FRAME_BYTES = 4 * 1024 * 1024
 
+/** Of the parameters of a client's request: members of one map, and maps and arrays inside each other. */
+export const PARAMETER_LIMITS = { members: 64, depth: 8 } as const
+
+/**
+ * The same for clients before their login, who have little to say: reading msgpack of the longest takes a second, in which
+ * the HSM does nothing else.
+ */
+export const MAX_FRAME_BYTES_BEFORE_LOGIN = 64 * 1024
+
 const LENGTH_BYTES = 4
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, mapsAsObjects: true })
@@ -33,10 +42,11 @@ export class FrameDecoder {
   #buffered = 0
   /** Bytes until something can be read: a length, or the whole frame of a length that is known. */
   #needed = LENGTH_BYTES
-  readonly #maxBytes: number
+  /** Of frames whose length is read from now on. */
+  maxBytes: number
 
   constructor(maxBytes = MAX_FRAME_BYTES) {
-    this.#maxBytes = maxBytes
+    this.maxBytes = maxBytes
   }
 
   /** Bytes held of a frame that is not complete yet. */
@@ -56,7 +66,7 @@ export class FrameDecoder {
     while (bytes.length - at >= this.#needed) {
       const start = at + LENGTH_BYTES
       const length = bytes.readUInt32BE(at)
-      if (length > this.#maxBytes) throw new FrameError(`a frame of ${length} bytes exceeds ${this.#maxBytes}`)
+      if (length > this.maxBytes) throw new FrameError(`a frame of ${length} bytes exceeds ${this.maxBytes}`)
       this.#needed = LENGTH_BYTES + length
       if (bytes.length - at < this.#needed) break
       messages.push(decodeBody(bytes.subarray(start, start + length)))

@@ -109,8 +109,8 @@ const wrapTagBits = z
   .union([z.literal(32), z.literal(64), z.literal(96), z.literal(104), z.literal(112), z.literal(120), z.literal(128)])
   .default(128)
 
-/** Bytes of the longest IV that data encrypted elsewhere may have (PKCS#11 2.40 §2.11.3). */
-export const MAX_GCM_IV_BYTES = 256
+/** Bytes of the longest IV that data encrypted elsewhere may have: OpenSSL takes half of what PKCS#11 2.40 §2.11.3 allows. */
+export const MAX_GCM_IV_BYTES = 128
 
 /** With an IV in front of the ciphertext, which the HSM makes: CKM_CLOUDHSM_AES_GCM. */
 const cloudhsmGcm = z.strictObject({ name: z.literal('cloudhsm-aes-gcm'), aad, tagBits })

@@ -23,12 +23,14 @@ export interface DispatchOptions<Table extends OperationTable, Context> {
   readonly name: string
   readonly operations: Table
   readonly handlers: Handlers<Table, Context>
+  /** Looks at a request before its parameters are parsed. What it throws is the reply. */
+  readonly screen?: (op: keyof Table & string, params: unknown, connection: PortConnection<Context>) => void
   readonly log: Logger
 }
 
 /** What performs requests of a table. While `draining` says so every request is answered `Draining`. */
 export function dispatcher<Table extends OperationTable, Context>(
-  { name, operations, handlers, log }: DispatchOptions<Table, Context>,
+  { name, operations, handlers, screen, log }: DispatchOptions<Table, Context>,
   draining: () => boolean,
 ): Dispatch<Context> {
   // A map, not the object itself: an operation named like a property of every object must not be found.
@@ -49,6 +51,7 @@ export function dispatcher<Table extends OperationTable, Context>(
       if (draining()) throw new HsmError('Draining', 'this HSM takes no more requests')
       const route = routes.get(op)
       if (!route) throw new HsmError('UnknownOperation', `no such operation: ${op}`)
+      screen?.(op, params, connection)
       const parsed = route.params.safeParse(params)
       if (!parsed.success) throw new HsmError('InvalidRequest', explain(parsed.error))
       // The schema that just parsed them is the one the handler's type comes from.

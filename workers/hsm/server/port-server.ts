@@ -10,6 +10,7 @@ import { createServer, type TLSSocket } from 'node:tls'
 import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
 import type { OperationTable } from '../protocol/envelope.ts'
+import { MAX_FRAME_BYTES } from '../protocol/frame.ts'
 import { ServedConnection, type Dispatch, type PortConnection } from './served-connection.ts'
 import { dispatcher, type Handlers } from './dispatch.ts'
 import { Turns } from './turns.ts'
@@ -24,6 +25,8 @@ export interface PortLimits {
   readonly handshakeTimeoutMs: number
   /** Without traffic, until `connection.trust()`; afterwards a connection may idle for ever. */
   readonly idleTimeoutMs: number
+  /** Of one frame, until `connection.trust()`; afterwards as long as frames may be. */
+  readonly untrustedFrameBytes: number
   /** Of requests waiting or under way and replies not yet taken, for each connection; reading stops above it. */
   readonly bytesPerConnection: number
 }
@@ -32,6 +35,7 @@ export const DEFAULT_LIMITS: PortLimits = {
   maxConnections: 1024,
   handshakeTimeoutMs: 5_000,
   idleTimeoutMs: 60_000,
+  untrustedFrameBytes: MAX_FRAME_BYTES,
   bytesPerConnection: 8 * 1024 * 1024,
 }
 
@@ -44,6 +48,8 @@ export interface ServePortOptions<Table extends OperationTable, Context> {
   readonly tls: PortTls
   readonly operations: Table
   readonly handlers: Handlers<Table, Context>
+  /** Looks at a request before its parameters are parsed. What it throws is the reply. */
+  readonly screen?: (op: keyof Table & string, params: unknown, connection: PortConnection<Context>) => void
   /** Makes what belongs to a connection; what it throws refuses the connection. */
   readonly onConnect: (socket: TLSSocket) => Context
   /** Called once when a connection is over, whatever ended it. */

@@ -3,7 +3,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Logger } from 'pino'
 import { type Answer, Later } from '../later.ts'
 import type { ReplyEnvelope } from '../protocol/envelope.ts'
-import { encodeFrame, FrameDecoder, FrameError } from '../protocol/frame.ts'
+import { encodeFrame, FrameDecoder, FrameError, MAX_FRAME_BYTES } from '../protocol/frame.ts'
 import type { Turns } from './turns.ts'
 
 /** What a handler sees of the connection its request came on. */
@@ -14,7 +14,7 @@ export interface PortConnection<Context> {
   readonly remoteAddress: string
   /** Sends an event; nothing when the connection is over. A reader too slow for its events is cut off. */
   send(event: string, data: unknown): void
-  /** From now on this connection may idle (someone logged in, a peer proved who it is). */
+  /** From now on this connection may idle, and send long frames (someone logged in, a peer proved who it is). */
   trust(): void
   /** Takes `trust` back. */
   distrust(): void
@@ -34,7 +34,11 @@ export type Dispatch<Context> = (request: Request, connection: PortConnection<Co
 
 interface Surroundings<Context> {
   readonly dispatch: Dispatch<Context>
-  readonly limits: { readonly idleTimeoutMs: number; readonly bytesPerConnection: number }
+  readonly limits: {
+    readonly idleTimeoutMs: number
+    readonly untrustedFrameBytes: number
+    readonly bytesPerConnection: number
+  }
   /** Told of every request that arrives (+1) and every one that is answered or given up (-1). */
   readonly onLoad: (change: number) => void
   readonly turns: Turns
@@ -119,10 +123,12 @@ export class ServedConnection<Context> implements PortConnection<Context> {
 
   trust(): void {
     this.socket.setTimeout(0)
+    this.#decoder.maxBytes = MAX_FRAME_BYTES
   }
 
   distrust(): void {
     this.socket.setTimeout(this.#surroundings.limits.idleTimeoutMs)
+    this.#decoder.maxBytes = this.#surroundings.limits.untrustedFrameBytes
   }
 
   destroy(): void {

@@ -28,6 +28,7 @@ import { encodeUser, userPath } from '../../vault/user-record.ts'
 import { Users } from '../../vault/users.ts'
 import type { ClientHsm } from '../client-hsm.ts'
 import { SeenClients } from '../seen-clients.ts'
+import { screen } from '../screen.ts'
 import { clientHandlers } from '../serve.ts'
 import { endLogin, newSession, type ClientConnection } from '../session.ts'
 
@@ -112,7 +113,13 @@ export async function startInProcess({
   }
   const plain = clientHandlers(hsm, (_connection, work) => work())
   const handlers = audit ? clientAudit(hsm, audit).recorded(plain) : plain
-  const dispatch = dispatcher({ name: 'client', operations: clientOperations, log, handlers }, () => false)
+  const screened = (op: Operation, params: unknown, connection: ClientConnection) => {
+    screen(hsm, op, params, connection)
+  }
+  const dispatch = dispatcher(
+    { name: 'client', operations: clientOperations, log, handlers, screen: screened },
+    () => false,
+  )
   return {
     store,
     peers,

@@ -38,6 +38,7 @@ export const sessionOperations = {
     params: z.strictObject({ username, role }),
     result: z.object({ token: bytes(32, 32) }),
   },
+  /** WrongState while a login is under way on this connection: its answer comes first. */
   logout: { params: none, result: none },
   /** Strings as `cluster hsm-info` prints them, by its names. Anyone. */
   'hsm-info': { params: none, result: z.record(z.string(), z.string()) },
