@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import { runMigrations } from 'graphile-worker'
-import { Client } from 'pg'
+import { Client, Pool } from 'pg'
 
 const SQL_FOLDER = fileURLToPath(new URL('./sql', import.meta.url))
 
@@ -13,12 +13,29 @@ const MIGRATION_LOCK = 4_570_001
 /** Applies what is missing of our tables and the job queue's. Several processes may call it at once. */
 export async function migrateDatabase(databaseUrl: string): Promise<void> {
   const client = new Client({ connectionString: databaseUrl })
+  // Whoever waits for an answer hears of a connection that breaks; Node ends a process that nobody tells.
+  client.on('error', () => undefined)
   await client.connect()
   try {
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK])
     await migrate(drizzle(client), { migrationsFolder: SQL_FOLDER })
-    await runMigrations({ connectionString: databaseUrl })
+    await migrateQueue(databaseUrl)
   } finally {
     await client.end()
+  }
+}
+
+/**
+ * With a pool of our own: graphile-worker's stops listening for errors before it ends, and does not wait for its end. A
+ * server that closes the connection meanwhile would end this process.
+ */
+async function migrateQueue(databaseUrl: string): Promise<void> {
+  const pool = new Pool({ connectionString: databaseUrl, max: 2 })
+  pool.on('error', () => undefined)
+  pool.on('connect', (each) => each.on('error', () => undefined))
+  try {
+    await runMigrations({ pgPool: pool })
+  } finally {
+    await pool.end()
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { appendFile, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -214,9 +214,12 @@ describe('the life of a data directory', { timeout: 240_000 }, () => {
       assert.equal(up.code, 0, up.stderr)
       assert.match(up.stdout, /is ready/)
       assert.equal((await fetch(`http://127.0.0.1:${port}/_strongroom/ready`)).status, 200)
+      const said = join(data, 'logs', 'console.log')
+      await appendFile(said, 'what it said\n')
       const again = await strongroom(['up', '--data', data, '--port', port, '--detach'])
       assert.equal(again.code, 1)
       assert.match(again.stderr, /runs on .* already/)
+      assert.match(await readFile(said, 'utf8'), /what it said/, 'the one that runs still writes there')
       const down = await strongroom(['down', '--data', data])
       assert.match(down.stdout, /Stopped/)
       assert.equal((await strongroom(['status', '--data', data])).code, 3)

@@ -102,3 +102,31 @@ test('refuses what is not valid yet or any more', async () => {
   const later = new Date(NOW.getTime() + 5 * 24 * 3_600_000)
   await refuses({ signedCert: long, trustAnchor: brief, now: later }, /TrustAnchor expired on/)
 })
+
+test('refuses a certificate with which no client would accept a server', async () => {
+  const withExtension = (lines: string) => shop.issue('cluster', 'customer-ca', `ext:${lines}\n`)
+  for (const [signedCert, message] of [
+    [await shop.issue('cluster', 'customer-ca', '-sha1'), /^SignedCert is signed with sha1WithRSA.*use SHA-256/],
+    [await shop.issue('cluster', 'customer-ca', '-md5'), /^SignedCert is signed with md5WithRSA/],
+    [await withExtension('extendedKeyUsage=clientAuth'), /^SignedCert is not for servers.*serverAuth/],
+    [await withExtension('keyUsage=keyCertSign'), /^SignedCert cannot be a server certificate/],
+    [await withExtension('1.2.3.4=critical,DER:0500'), /^SignedCert has a critical extension.*1\.2\.3\.4/],
+  ] as const) {
+    await refuses({ signedCert }, message)
+  }
+  const usual = 'extendedKeyUsage=serverAuth,clientAuth\nkeyUsage=critical,digitalSignature\n1.2.3.4=DER:0500'
+  assert.ok(await check({ signedCert: await withExtension(usual) }))
+})
+
+test('asks the same of a chain of anchors, but for how the root is signed', async () => {
+  const old = await shop.selfSigned('old-ca', '-sha1')
+  assert.ok(await check({ signedCert: await shop.issue('cluster', 'old-ca'), trustAnchor: old }))
+  await shop.request('weak-link')
+  const ca = 'ext:basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n'
+  const weak = await shop.issue('weak-link', 'customer-ca', ca, '-sha1')
+  const below = await shop.issue('cluster', 'weak-link')
+  await refuses({ signedCert: below, trustAnchor: `${anchor}${weak}` }, /^TrustAnchor is signed with sha1/)
+  const mail = await shop.selfSigned('mail-ca', '-addext', 'extendedKeyUsage=emailProtection')
+  const signedCert = await shop.issue('cluster', 'mail-ca')
+  await refuses({ signedCert, trustAnchor: mail }, /^TrustAnchor is not for servers/)
+})

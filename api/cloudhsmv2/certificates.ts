@@ -38,6 +38,7 @@ export async function checkedCertificates(
     throw invalidRequest("SignedCert is not for this cluster: its public key is not that of the cluster's CSR.")
   }
   requireCurrent(signed, 'SignedCert', submitted.now)
+  await requireServer(signed)
   for (const anchor of anchors) await requireAuthority(anchor, submitted.now)
   requireIssued(signed, anchors)
   return { clusterCertificate: signed.toString(), trustAnchor: anchors.map(String).join('') }
@@ -89,14 +90,50 @@ async function requireAuthority(anchor: X509Certificate, now: Date): Promise<voi
     (asymmetricKeyType === 'ec' && CURVES.includes(namedCurve))
   if (!fits) throw invalidRequest('TrustAnchor must have an RSA key of 2048, 3072 or 4096 bits or a NIST curve.')
   // A certificate of version 1 has no extensions and says nothing about what it may sign.
-  if (!anchor.ca && (await hasExtensions(anchor))) {
+  if (!anchor.ca && (await extensionsOf(anchor)).length > 0) {
     throw invalidRequest('TrustAnchor must be the certificate of a CA: its basic constraints do not say CA:TRUE.')
   }
+  await requireFitForTls(anchor, 'TrustAnchor')
 }
 
-async function hasExtensions(certificate: X509Certificate): Promise<boolean> {
+/** Key usages of which a TLS server's certificate needs one, if it limits them (OpenSSL, purpose sslserver). */
+const OF_SERVERS = ['digitalSignature', 'keyEncipherment', 'keyAgreement'] as const
+
+/** There is no second try: a cluster whose certificate every client refuses could never be activated. */
+async function requireServer(signed: X509Certificate): Promise<void> {
+  await requireFitForTls(signed, 'SignedCert')
+  const { KeyUsagesExtension, KeyUsageFlags } = await x509()
+  const limits = (await extensionsOf(signed)).find((extension) => extension instanceof KeyUsagesExtension)
+  if (!limits || OF_SERVERS.some((usage) => (limits.usages & KeyUsageFlags[usage]) !== 0)) return
+  throw invalidRequest(
+    'SignedCert cannot be a server certificate: its key usage has neither digitalSignature nor keyEncipherment.',
+  )
+}
+
+const SERVER_AUTHENTICATION = '1.3.6.1.5.5.7.3.1'
+/** RFC 5280 §4.2: key usage, names, constraints, distribution points, policies, extended key usage. */
+const KNOWN_EXTENSIONS = ['15', '17', '19', '30', '31', '32', '33', '36', '37', '54'].map((last) => `2.5.29.${last}`)
+
+/** What OpenSSL and those like it refuse of a certificate in a server's chain, whoever trusts it. */
+async function requireFitForTls(certificate: X509Certificate, member: string): Promise<void> {
+  const { signatureAlgorithm = '' } = certificate
+  // Nobody verifies a root by its own signature.
+  if (/sha-?1(?!\d)|md[245]/i.test(signatureAlgorithm) && !isIssuer(certificate, certificate)) {
+    throw invalidRequest(`${member} is signed with ${signatureAlgorithm}, which clients refuse: use SHA-256 or longer.`)
+  }
+  const { ExtendedKeyUsageExtension } = await x509()
+  const extensions = await extensionsOf(certificate)
+  const purposes = extensions.find((extension) => extension instanceof ExtendedKeyUsageExtension)
+  if (purposes && !purposes.usages.some((usage) => usage === SERVER_AUTHENTICATION)) {
+    throw invalidRequest(`${member} is not for servers: its extended key usage does not have serverAuth.`)
+  }
+  const unknown = extensions.find(({ critical, type }) => critical && !KNOWN_EXTENSIONS.includes(type))
+  if (unknown) throw invalidRequest(`${member} has a critical extension that clients do not know: ${unknown.type}.`)
+}
+
+async function extensionsOf(certificate: X509Certificate) {
   const { X509Certificate: Parsed } = await x509()
-  return new Parsed(certificate.raw).extensions.length > 0
+  return new Parsed(certificate.raw).extensions
 }
 
 /** Follows the issuers from the leaf up to a self-signed one. */

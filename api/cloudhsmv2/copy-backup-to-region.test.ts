@@ -60,3 +60,22 @@ test('refuses what cannot be copied, and where it cannot go', async () => {
   }
   await copy({ TagList: [{ Key: 'aws:x', Value: '' }] }, 'CloudHsmTagException', /reserved/)
 })
+
+for (const [from, to, isRefused] of [
+  ['us-east-1', 'us-gov-west-1', true],
+  ['us-gov-west-1', 'us-east-1', true],
+  ['us-gov-west-1', 'us-gov-east-1', false],
+] as const) {
+  test(`a copy from ${from} to ${to} is ${isRefused ? 'refused' : 'made'}`, async () => {
+    const there = await testApi({ region: from, knownRegions: [from, to] })
+    try {
+      const BackupId = await backupRow(there, CLUSTER)
+      const request = { BackupId, DestinationRegion: to }
+      if (isRefused) await refused(there, 'CopyBackupToRegion', request, INVALID, /GovCloud/)
+      else assert.ok(await there.ask('CopyBackupToRegion', request))
+      assert.equal((await jobKeys(there)).length, isRefused ? 0 : 1)
+    } finally {
+      await there.close()
+    }
+  })
+}

@@ -42,4 +42,10 @@ function requireDestination(destination: string, { region, knownRegions }: ApiPo
     const others = knownRegions.filter((known) => known !== region).join(', ')
     throw invalidRequest(`Backups cannot be copied to ${destination}. Known regions: ${others || 'none'}.`)
   }
+  if (isGovCloud(destination) !== isGovCloud(region)) {
+    throw invalidRequest(`Backups cannot be copied from ${region} to ${destination}: into or out of AWS GovCloud (US).`)
+  }
 }
+
+/** Between its regions backups may be copied, but not across its border (user guide, "Copying backups across Regions"). */
+const isGovCloud = (region: string) => region.startsWith('us-gov-')

@@ -26,6 +26,17 @@ test('an empty region gives an empty list and no NextToken', async () => {
   assert.deepEqual(await describe(), { Clusters: [] })
 })
 
+test('a value that no database can hold finds nothing', async () => {
+  const value = 'cluster-aaaaaaaaaa\0'
+  for (const name of ['clusterIds', 'vpcIds']) {
+    assert.deepEqual(await describe({ Filters: { [name]: [value] } }), { Clusters: [] }, name)
+  }
+  for (const name of ['clusterIds', 'backupIds', 'sourceBackupIds']) {
+    assert.deepEqual(await api.ask('DescribeBackups', { Filters: { [name]: [value] } }), { Backups: [] }, name)
+  }
+  await refused(api, 'DescribeClusters', { Filters: { states: ['\0'] } }, INVALID, /'filters.states'/)
+})
+
 test('a cluster without HSMs has neither certificates nor StateMessage', async () => {
   const found = await one(
     await clusterIn(api, 'UNINITIALIZED', {

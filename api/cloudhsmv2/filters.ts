@@ -12,10 +12,13 @@ export function knownFilters<Name extends string>(
     const name = names.find((each) => each === given)
     if (name === undefined) throw invalidRequest(`Unknown filter '${given}'. Known: ${names.join(', ')}.`)
     if (values.length === 0) throw invalidRequest(`The filter '${name}' has no value.`)
-    known[name] = values
+    known[name] = values.map(storable)
   }
   return known
 }
+
+/** PostgreSQL's text has no NUL; what stands for it here is in no id and no state either, so that it finds nothing. */
+const storable = (value: string) => value.replaceAll('\0', '\uFFFD')
 
 /** Values that must come from a fixed set, in AWS's words when they do not. */
 export function oneOf<Value extends string>(

@@ -103,7 +103,7 @@ export async function testApi(
   const call: TestApi['call'] = async (operation, input = {}, as = {}) => {
     const body = as.body ?? JSON.stringify(input)
     const headers = signed({
-      host,
+      ...{ host, region: ports.region },
       ...as,
       body,
       headers: {

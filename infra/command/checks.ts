@@ -10,6 +10,7 @@ import { bindable } from '../hosts/addresses.ts'
 import { whoHasPort } from '../launcher/who-has-port.ts'
 import { PLACES } from '../places.ts'
 import { findBinaries } from '../postgres/binaries.ts'
+import { databaseState } from '../postgres/ensure-database.ts'
 import { unprivileged } from '../postgres/unprivileged.ts'
 import { codeOf, textOf, Trouble } from '../trouble.ts'
 import { checkHsms } from './check-hsms.ts'
@@ -25,6 +26,8 @@ export interface Finding {
 export interface Place {
   readonly data: string
   readonly port: number
+  /** URLs of the operator's databases, by region; empty with the embedded server, or when the configuration is not known. */
+  readonly databases: ReadonlyMap<string, string>
 }
 
 const run = promisify(execFile)
@@ -37,7 +40,13 @@ const SPACE_BYTES = { warn: 2 * 1024 ** 3, fail: 200 * 1024 ** 2 } as const
 export function checks(place: Place): readonly (() => Promise<Finding>)[] {
   return [
     node,
-    () => postgres(place),
+    ...(place.databases.size === 0
+      ? [() => postgres(place)]
+      : [...place.databases].map(
+          ([region, url]) =>
+            () =>
+              database(region, url),
+        )),
     addresses,
     () => directory(place),
     () => space(place),
@@ -73,6 +82,22 @@ async function postgres({ data }: Place): Promise<Finding> {
   } catch (error) {
     const mend = error instanceof Trouble ? error.mend : 'Or use a server of your own: set STRONGROOM_DATABASE_URL.'
     return { what, verdict: 'fail', says: textOf(error), ...(mend === undefined ? {} : { mend }) }
+  }
+}
+
+/** Whether a region can use, or make, its database on the operator's server. Makes nothing. */
+async function database(region: string, url: string): Promise<Finding> {
+  const what = 'database'
+  const host = new URL(url).host || 'a local socket'
+  try {
+    const state = await databaseState(url)
+    if (state === 'there') return { what, verdict: 'ok', says: `that of ${region} is on ${host}` }
+    if (state === 'can be made') return { what, verdict: 'ok', says: `that of ${region} will be made on ${host}` }
+    const says = `that of ${region} is not on ${host}, and the user of the URL may not make it`
+    return { what, verdict: 'fail', says, mend: 'Make it yourself, owned by the user of the URL.' }
+  } catch (error) {
+    const mend = 'Correct STRONGROOM_DATABASE_URL, or databaseUrl in the configuration.'
+    return { what, verdict: 'fail', says: `that of ${region} cannot be used on ${host}: ${textOf(error)}`, mend }
   }
 }
 

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import type { Configuration } from '../configuration/configuration.ts'
 import { ownDirectory } from '../files/own-directory.ts'
+import { alreadyRunning, livingLauncher } from '../launcher/instance.ts'
 import { NODE_FLAGS } from '../node/flags.ts'
 import { PLACES } from '../places.ts'
 import { Trouble } from '../trouble.ts'
@@ -31,6 +32,9 @@ export async function upDetached(configuration: Configuration, patienceMs = PATI
   const began = performance.now()
   const logs = join(configuration.data, PLACES.logs)
   await ownDirectory(logs)
+  // What runs writes to the file that would be begun anew.
+  const running = await livingLauncher(configuration.data)
+  if (running) throw await alreadyRunning(configuration.data, running.pid)
   const consoleFile = join(logs, 'console.log')
   const output = await open(consoleFile, 'w+', 0o600)
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(AWS_|PG|STRONGROOM_)/.test(name)))

@@ -76,6 +76,20 @@ test('a configuration that cannot be read as one fails, and the rest is looked a
   assert.match(says, /ok {4}postgres/)
 })
 
+test("a server of the operator's that cannot be used fails, and the embedded one is not looked at", async () => {
+  const data = join(root, 'own-server')
+  await mkdir(data)
+  const databaseUrl = 'postgres://app:secret-of-app@127.0.0.1:1/hsm'
+  const text = JSON.stringify({ databaseUrl, regions: ['us-east-1', 'eu-west-1'] })
+  await writeFile(join(data, 'strongroom.json'), text, { mode: 0o600 })
+  const { code, says } = await doctor(['--data', data, '--port', '0'])
+  assert.equal(code, 1, says)
+  for (const region of ['us-east-1', 'eu-west-1']) {
+    assert.match(says, new RegExp(`FAIL  database +that of ${region} cannot be used on 127.0.0.1:1: .*ECONNREFUSED`))
+  }
+  assert.doesNotMatch(says, /secret-of-app|  postgres /)
+})
+
 test('a secret that others may read is a warning, with the command that mends it', async () => {
   const data = join(root, 'open')
   const password = join(data, 'postgres/password')

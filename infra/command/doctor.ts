@@ -1,5 +1,6 @@
 /** `strongroom doctor`: looks for what would keep Strongroom from working, and says how to mend it. */
-import { DEFAULT_PORT } from '../configuration/configuration.ts'
+import { DEFAULT_PORT, type Configuration } from '../configuration/configuration.ts'
+import { configuredDatabaseUrl } from '../configuration/database-url.ts'
 import { dataDirectory, loadConfiguration } from '../configuration/load.ts'
 import { Trouble, textOf } from '../trouble.ts'
 import { checks, type Finding } from './checks.ts'
@@ -22,11 +23,18 @@ export async function doctor(flags: DoctorFlags): Promise<void> {
     process.exitCode = 1
   }
   const port = configuration instanceof Error ? Number(flags.port ?? DEFAULT_PORT) : configuration.port
-  for (const check of checks({ data, port })) {
+  const databases = configuration instanceof Error ? new Map<string, string>() : databasesOf(configuration)
+  for (const check of checks({ data, port, databases })) {
     const finding = await check().catch((error: unknown) => failed(error))
     print(finding)
     if (finding.verdict === 'fail') process.exitCode = 1
   }
+}
+
+/** Those on a server of the operator's. */
+function databasesOf(configuration: Configuration): Map<string, string> {
+  const urls = configuration.regions.map((region) => [region, configuredDatabaseUrl(configuration, region)] as const)
+  return new Map(urls.flatMap(([region, url]) => (url === undefined ? [] : [[region, url]])))
 }
 
 const asError = (thrown: unknown) => (thrown instanceof Error ? thrown : new Error(textOf(thrown)))

@@ -188,4 +188,17 @@ describe('the configuration', () => {
     assert.equal(dataDirectory(undefined, { STRONGROOM_DATA: '/there', XDG_DATA_HOME: '/share' }), '/there')
     assert.equal(dataDirectory('/here', { STRONGROOM_DATA: '/there' }), '/here')
   })
+
+  test('never lies in the working directory because a variable is empty', async () => {
+    assert.equal(dataDirectory(undefined, { STRONGROOM_DATA: '', XDG_DATA_HOME: '/share' }), '/share/strongroom')
+    assert.ok(dataDirectory(undefined, { XDG_DATA_HOME: '' }).endsWith('/.local/share/strongroom'))
+    assert.throws(() => dataDirectory('', { STRONGROOM_DATA: '/there' }), /--data names no directory/)
+    assert.match(await refusal({ data: '' }), /--data names no directory/)
+  })
+
+  test('takes a variable that is set to nothing as one that is not set', async () => {
+    const names = ['PORT', 'LISTEN', 'REGIONS', 'PACE', 'CONFIG', 'DATABASE_URL'].map((name) => `STRONGROOM_${name}`)
+    const empty = Object.fromEntries(names.map((name) => [name, '']))
+    assert.deepEqual(await loadConfiguration({ data }, empty), await loadConfiguration({ data }, {}))
+  })
 })

@@ -31,11 +31,18 @@ export interface Flags {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Absolute path of the data directory: as said, else STRONGROOM_DATA, else the user's place for application data. */
+/**
+ * Absolute path of the data directory: as said, else STRONGROOM_DATA, else the user's place for application data. Throws a
+ * Trouble for an empty text: it would mean the working directory, and is most likely a shell variable that is not set.
+ */
 export function dataDirectory(said?: string, env: Environment = process.env): string {
-  const share = env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share')
-  return resolve(said ?? env['STRONGROOM_DATA'] ?? join(share, 'strongroom'))
+  if (said === '') throw new Trouble('--data names no directory: it is empty.', { mend: 'Name one, or leave it out.' })
+  const share = valueOf(env, 'XDG_DATA_HOME') ?? join(homedir(), '.local', 'share')
+  return resolve(said ?? valueOf(env, 'STRONGROOM_DATA') ?? join(share, 'strongroom'))
 }
+
+/** A variable that is set to nothing is as good as not set: compose files and units have such. */
+const valueOf = (env: Environment, name: string) => (env[name] === '' ? undefined : env[name])
 
 /** Throws a Trouble that names the source and the member at fault. */
 export async function loadConfiguration(flags: Flags, env: Environment = process.env): Promise<Configuration> {
@@ -43,18 +50,19 @@ export async function loadConfiguration(flags: Flags, env: Environment = process
   if (ephemeral && flags.data !== undefined) {
     throw new Trouble('--ephemeral keeps nothing, so that --data has no meaning with it.', { mend: 'Leave out one.' })
   }
-  const file = flags.config ?? env['STRONGROOM_CONFIG']
+  const said = (name: string) => valueOf(env, name)
+  const file = flags.config ?? said('STRONGROOM_CONFIG')
   const data = ephemeral ? '' : dataDirectory(flags.data, env)
   const fromFile = await readConfigurationFile(file, data)
   const merged = {
     ...fromFile,
     ...defined({
-      port: numberOf(flags.port ?? env['STRONGROOM_PORT']),
-      listen: flags.listen ?? env['STRONGROOM_LISTEN'],
-      regions: listOf(flags.regions ?? env['STRONGROOM_REGIONS']),
-      pace: paceOf(flags.pace ?? env['STRONGROOM_PACE']),
+      port: numberOf(flags.port ?? said('STRONGROOM_PORT')),
+      listen: flags.listen ?? said('STRONGROOM_LISTEN'),
+      regions: listOf(flags.regions ?? said('STRONGROOM_REGIONS')),
+      pace: paceOf(flags.pace ?? said('STRONGROOM_PACE')),
       rehearsal: flags.rehearsal,
-      databaseUrl: env['STRONGROOM_DATABASE_URL'] === '' ? undefined : env['STRONGROOM_DATABASE_URL'],
+      databaseUrl: said('STRONGROOM_DATABASE_URL'),
     }),
   }
   const parsed = configurationFile.safeParse(merged)

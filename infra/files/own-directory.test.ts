@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { after, before, test } from 'node:test'
+import { promisify } from 'node:util'
 import { Trouble } from '../trouble.ts'
 import { ownDirectory } from './own-directory.ts'
+
+const run = promisify(execFile)
 
 let dir: string
 before(async () => {
@@ -18,6 +22,19 @@ test('makes a directory that only its owner may enter, and is content with one t
   await ownDirectory(path)
   await ownDirectory(path)
   assert.equal((await stat(path)).mode & 0o777, 0o700)
+})
+
+test('says that one which is there cannot be written', async () => {
+  // For root no mode is an obstacle: a process of somebody else's finds it.
+  const path = join(dir, 'sealed')
+  await mkdir(path, { mode: 0o500 })
+  const work = `ownDirectory(${JSON.stringify(path)}).catch((error) => process.stdout.write(error.message))`
+  const code = `import { ownDirectory } from ${JSON.stringify(new URL('own-directory.ts', import.meta.url).href)}; ${work}`
+  const isRoot = process.getuid?.() === 0
+  if (isRoot) await chmod(dir, 0o711)
+  const somebody = isRoot ? `process.setgid(65534); process.setuid(65534); ` : ''
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', code.replace('; ', `; ${somebody}`)])
+  assert.equal(stdout, `The directory ${path} cannot be written: permission denied.`)
 })
 
 for (const [what, name, why] of [

@@ -173,6 +173,23 @@ describe('the front door', () => {
     assert.equal((await post({}, '', '/_strongroom/live')).status, 405)
   })
 
+  test('hands no path of its own on to a region, however it is spelt', async () => {
+    const strange = [
+      '/_Strongroom/clock',
+      '/_STRONGROOM/ready',
+      '/_strongroom/ready/',
+      '/_strongroom',
+      '//_strongroom/x',
+    ]
+    for (const path of [...strange, `${url}/_strongroom/metrics`]) {
+      const socket = connect(door.port, '127.0.0.1')
+      socket.end(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+      let answer = ''
+      for await (const chunk of socket) answer += String(chunk)
+      assert.match(answer, /^HTTP\/1.1 404 [^]*nothing at this path/, path)
+    }
+  })
+
   test('survives a client that sends garbage, or goes away', async () => {
     const garbage = connect(door.port, '127.0.0.1')
     garbage.end('\u0000\u0001 garbage\r\n\r\n')

@@ -41,6 +41,11 @@ export interface FrontDoor {
 }
 
 const CLOSE_MS = 2_000
+/**
+ * However it is spelt, and in a request line with scheme and host too: a region has such paths for this machine alone, and
+ * takes them in any case.
+ */
+const OURS = /\/_strongroom(\/|$)/i
 const PKI = /^\/_strongroom\/pki\/([a-z-]{1,64})(?:\.pem)?$/
 
 /** Listens. Rejects with what the system says (EADDRINUSE, EACCES) when it cannot. */
@@ -72,7 +77,7 @@ async function serve(
   targets: ReadonlyMap<string, Target | undefined>,
 ): Promise<void> {
   const path = request.url?.split('?', 1)[0] ?? ''
-  if (path.startsWith('/_strongroom/')) {
+  if (OURS.test(path)) {
     await ownPath(path, request, response, options, targets)
     return
   }

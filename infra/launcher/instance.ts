@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { PLACES } from '../places.ts'
 import { identityOf } from '../processes/identity.ts'
 import { livingHolder } from '../processes/lock.ts'
+import { Trouble } from '../trouble.ts'
 
 const processRecord = z.object({ pid: z.int().positive(), identity: z.string() })
 export type ProcessRecord = z.infer<typeof processRecord>
@@ -36,6 +37,15 @@ export const removeInstance = (data: string) => rm(join(data, PLACES.instance), 
 
 /** The launcher that has a data directory now. */
 export const livingLauncher = (data: string) => livingHolder(join(data, PLACES.lock))
+
+/** What to say to who would start another one. */
+export async function alreadyRunning(data: string, pid: number): Promise<Trouble> {
+  const instance = await readInstance(data)
+  return new Trouble(
+    `Strongroom runs on ${data} already: process ${pid}${instance === undefined ? '' : `, ${instance.url}`}.`,
+    { mend: `Use it, end it with "strongroom down --data ${data}", or start another with --data and --port.` },
+  )
+}
 
 /** Whether it is the process that was written down, and not a later one with its number. */
 export const isSame = async ({ pid, identity }: ProcessRecord) => (await identityOf(pid)) === identity

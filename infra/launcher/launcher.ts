@@ -21,7 +21,7 @@ import { takeLock } from '../processes/lock.ts'
 import { sharedSettings, type Peers, type RegionSettings } from '../region/settings.ts'
 import { codeOf, Trouble } from '../trouble.ts'
 import { VERSION } from '../version.ts'
-import { readInstance, removeInstance, writeInstance, type ProcessRecord } from './instance.ts'
+import { alreadyRunning, removeInstance, writeInstance, type ProcessRecord } from './instance.ts'
 import { keepRegion, type RegionProcess } from './region-process.ts'
 import { whoHasPort } from './who-has-port.ts'
 
@@ -246,14 +246,6 @@ const removedTrouble = (data: string, cause?: unknown) =>
     mend: 'Start it again, and leave the directory alone.',
     cause,
   })
-
-async function alreadyRunning(data: string, pid: number): Promise<Trouble> {
-  const instance = await readInstance(data)
-  return new Trouble(
-    `Strongroom runs on ${data} already: process ${pid}${instance === undefined ? '' : `, ${instance.url}`}.`,
-    { mend: `Use it, end it with "strongroom down --data ${data}", or start another with --data and --port.` },
-  )
-}
 
 async function portTrouble({ listen, port }: Configuration, error: unknown): Promise<unknown> {
   const place = `Port ${port} of ${listen}`

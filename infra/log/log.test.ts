@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { createLog, spoken } from './log.ts'
 import { rotatingFile } from './rotating-file.ts'
 
@@ -37,6 +40,21 @@ describe('a log', () => {
     const text = await readFile(path, 'utf8')
     assert.match(text, /said/)
     assert.ok(!text.includes('hunter2'))
+  })
+
+  test('stops nobody when the terminal is a file on a full disk, or a pipe that nobody reads', async () => {
+    const program = fileURLToPath(new URL('./testing/talker.ts', import.meta.url))
+    const path = join(dir, 'talker.log')
+    const start = (stderr: 'pipe' | number) =>
+      spawn(process.execPath, [program, path], { stdio: ['ignore', 'ignore', stderr] })
+    const deaf = start('pipe')
+    deaf.stderr?.destroy()
+    assert.deepEqual(await once(deaf, 'exit'), [0, null])
+    // Linux has a disk that is always full.
+    const full = await open('/dev/full', 'w').catch(() => undefined)
+    if (full) assert.deepEqual(await once(start(full.fd), 'exit'), [0, null])
+    await full?.close()
+    assert.match(await readFile(path, 'utf8'), /said 3/)
   })
 
   test('reads as a sentence on the terminal', () => {

@@ -15,6 +15,7 @@ export interface LogOptions {
 const REDACTED = ['password', 'secret', 'pin', 'databaseUrl', 'connectionString', '*.password', '*.secret']
 
 export function createLog({ name, file, terminal }: LogOptions): Logger {
+  if (terminal) outliveTheTerminal()
   const streams = [
     { level: 'info', stream: rotatingFile(file) },
     ...(terminal ? [{ level: 'warn', stream: { write: (line: string) => say(line) } }] : []),
@@ -24,6 +25,18 @@ export function createLog({ name, file, terminal }: LogOptions): Logger {
     { dedupe: false },
   )
   return pino({ name, level: 'info', base: { pid: process.pid }, redact: REDACTED }, destination)
+}
+
+let outlives = false
+
+/**
+ * A terminal that is gone, a pipe that nobody reads any more, a full disk behind a redirection: what cannot be said is
+ * lost, as in the log file. Node ends a process whose standard output or error has an error that nobody listens for.
+ */
+function outliveTheTerminal(): void {
+  if (outlives) return
+  outlives = true
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 }
 
 /** One line of the log as a person would say it. */

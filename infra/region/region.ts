@@ -59,7 +59,10 @@ export async function startRegion(settings: RegionSettings, log: Logger): Promis
   let { peers } = settings
   const checks = new Map([['migrations', 'are being applied']])
   const clock = regionClock(database)
-  const prepared = prepareDatabase(settings.databaseUrl, log, stopping.signal).then(async () => {
+  const prepared = prepareDatabase(settings.databaseUrl, {
+    ...{ log, signal: stopping.signal },
+    onWaiting: (what) => checks.set('migrations', what),
+  }).then(async () => {
     await clock.look()
     checks.set('migrations', 'ok')
   })

@@ -6,6 +6,7 @@
  */
 import { EventEmitter } from 'node:events'
 import { Logger as QueueLogger, run, type Runner, type Task, type TaskList, type WorkerEvents } from 'graphile-worker'
+import { Pool } from 'pg'
 import type { Logger } from 'pino'
 import { jobs } from '../../provider-schema/jobs.ts'
 import type { Tracer } from '../../provider-schema/trace.ts'
@@ -101,11 +102,11 @@ async function workQueue(
 ): Promise<void> {
   while (!stopped(ctx.signal)) {
     let runner: Runner | undefined
+    const pool = queuePool(options.databaseUrl)
     try {
       await takeOver(options.database.sql, id)
       runner = await run({
-        connectionString: options.databaseUrl,
-        maxPoolSize: CONCURRENCY + 1,
+        pgPool: pool,
         concurrency: CONCURRENCY,
         pollInterval: POLL_MS,
         noHandleSignals: true,
@@ -121,8 +122,20 @@ async function workQueue(
     }
     if (stopped(ctx.signal)) await runner?.stop().catch(() => undefined)
     else await pause(RESTART_MS, ctx.signal)
+    void pool.end().catch(() => undefined)
     workerIds.clear()
   }
+}
+
+/**
+ * The queue's connections. A pool that the queue makes stops listening for errors before it ends: a server that shuts down
+ * meanwhile, closing them, would end this process.
+ */
+function queuePool(connectionString: string): Pool {
+  const pool = new Pool({ connectionString, max: CONCURRENCY + 1 })
+  pool.on('error', () => undefined)
+  pool.on('connect', (client) => client.on('error', () => undefined))
+  return pool
 }
 
 function tasks(ctx: JobContext): TaskList {
