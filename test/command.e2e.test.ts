@@ -206,6 +206,12 @@ describe('the life of a data directory', { timeout: 240_000 }, () => {
     }
   })
 
+  test('down of what is no directory says so', async () => {
+    const { code, stderr } = await strongroom(['down', '--data', join(ROOT, 'package.json')])
+    assert.equal(code, 1)
+    assert.match(stderr, /package\.json is a file, not a data directory/)
+  })
+
   test('--detach returns when it is ready; down ends it', async () => {
     const data = await temporary()
     const port = String(await freePort())
