@@ -284,6 +284,30 @@ describe('requests', () => {
     await client.close()
     await stopAll(hsms)
   })
+
+  test('what an HSM undid since no other held it is asked of the others; it stands when none does it', async () => {
+    const hsms = await fakeCluster(2)
+    const alone = () => {
+      throw new HsmError('NotEnoughCopies', 'must be available on at least 2 HSMs')
+    }
+    const bob = { username: 'bob', role: 'crypto-user', password: 'bobspass1' } as const
+    hsms[0]?.on('user-create', alone)
+    hsms[1]?.on('user-create', () => ({ username: 'bob', role: 'crypto-user' }))
+    const client = await connect(hsms)
+    await until('two connections', () => client.hsms().filter((hsm) => hsm.connected).length === 2)
+    for (let i = 0; i < 4; i++) await client.users.create(bob)
+    hsms[1]?.on('user-create', () => {
+      throw new HsmError('UserExists', 'what the other HSM made has come and is about to go')
+    })
+    for (let i = 0; i < 5; i++) {
+      const before = hsms[0]?.calls.length
+      // Whoever is asked first and knows the user says so.
+      const code = () => (hsms[0]?.calls.length === before ? 'UserExists' : 'NotEnoughCopies')
+      await assert.rejects(client.users.create(bob), (error) => error instanceof HsmError && error.code === code())
+    }
+    await client.close()
+    await stopAll(hsms)
+  })
 })
 
 describe('login', () => {

@@ -12,8 +12,11 @@ const DRAINED_LOOK_MS = 200
 /** Connections that may break under one request before it is given up: beyond that the request itself is suspect. */
 const MAX_BROKEN = 5
 
-/** Another HSM may answer otherwise: a quorum token, for instance, can be spent on one only. */
-const ELSEWHERE: ReadonlySet<HsmErrorCode> = new Set(['Draining', 'KeyNotFound', 'QuorumRequired'])
+/**
+ * Another HSM may answer otherwise: a quorum token, for instance, can be spent on one only, and an HSM that has just started
+ * is not linked to the others yet.
+ */
+const ELSEWHERE: ReadonlySet<HsmErrorCode> = new Set(['Draining', 'KeyNotFound', 'QuorumRequired', 'NotEnoughCopies'])
 
 export interface DispatchOptions<Op extends Operation = Operation> {
   /** `standard`: throttled requests are tried again, up to three times; `off`: they fail at once (data-plane §6.2). */
@@ -41,8 +44,8 @@ export async function ask<Op extends Operation>(
 
 /**
  * Asks any HSM. What an HSM refuses with comes back as its HsmError, except where another HSM or another moment may
- * answer differently: throttling, a draining HSM, a key that has not reached this HSM yet, approvals given elsewhere, a
- * broken connection.
+ * answer differently: throttling, a draining HSM, a key that has not reached this HSM yet, approvals given elsewhere, too
+ * few copies, a broken connection.
  */
 export async function askAny<Op extends Operation>(
   pool: Pool,
@@ -81,8 +84,9 @@ export async function askAny<Op extends Operation>(
         continue
       }
       if (broken > 0 && error.code === gone?.code) return { link, answer: gone.result }
-      if (!ELSEWHERE.has(error.code)) throw error
-      refusal = error
+      // What another HSM refuses after that may come of the attempt, which is still being undone there.
+      if (refusal?.code !== 'NotEnoughCopies') refusal = error
+      if (!ELSEWHERE.has(error.code)) throw refusal
       tried.add(link)
     }
   }
