@@ -5,7 +5,10 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { open } from 'lmdb'
 import type { FeedEntry, RecordStore, VersionedRecord } from './record-store.ts'
 import { destroySealKey, sealKeyOf, VaultDamaged } from './seal.ts'
@@ -340,6 +343,25 @@ test('a process killed while it writes keeps everything it acknowledged', async 
   }
   const entries: FeedEntry[] = store.feedAfter(0, 1_000_000)
   assert.equal(entries.at(-1)?.seq, store.lastSeq)
+  await store.close()
+})
+
+test('what a record held is in memory no more once the record is deleted or has another value', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const store = await openIn(await directory())
+  const writeAnd = async (next: string | undefined) => {
+    const value = text('a key')
+    await store.write([{ path: 'keys/a', value }])
+    await store.write([{ path: 'keys/a', value: next === undefined ? undefined : text(next) }])
+    return new WeakRef(value)
+  }
+  for (const next of [undefined, 'another']) {
+    const held = await writeAnd(next)
+    await sleep(1)
+    collect()
+    assert.equal(held.deref(), undefined)
+  }
   await store.close()
 })
 
