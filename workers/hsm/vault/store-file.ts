@@ -16,7 +16,7 @@ import { HOW_TO_RECOVER, sealFor, VAULT_FILES, VaultDamaged, type Seal } from '.
 import { NewestCommit } from './store-newest.ts'
 import { requireDatabase } from './store-head.ts'
 import { markOpen, tryWriting } from './store-probe.ts'
-import { StoreRoom } from './store-room.ts'
+import { StoreRoom, takeLockRoom } from './store-room.ts'
 
 const SUMMARY = 'summary'
 /** So many that do not open mean that none does. */
@@ -79,7 +79,7 @@ export class StoreFile {
 
   /**
    * Opens the store of an HSM's directory, made when it is not there, and hands each entry to `load`. Throws
-   * VaultDamaged, naming the entry, when anything in it is not as this HSM left it.
+   * VaultDamaged, naming the entry, when anything in it is not as this HSM left it; StorageFailed on a full disk.
    */
   static async open(
     directory: string,
@@ -88,6 +88,7 @@ export class StoreFile {
   ): Promise<StoreFile> {
     const path = join(directory, VAULT_FILES.store)
     await requireDatabase(join(path, 'data.mdb'))
+    await takeLockRoom(path)
     const unmark = await markOpen(path)
     try {
       return await StoreFile.#open(path, sealKey, load, unmark)
