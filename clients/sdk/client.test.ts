@@ -220,6 +220,32 @@ describe('requests', () => {
     await client.close()
   })
 
+  test('a deletion whose answer is lost is not taken for done since one HSM has not heard of the key yet', async () => {
+    const hsms = await fakeCluster(2)
+    const client = await connect(hsms)
+    const connected = () => client.hsms().filter((hsm) => hsm.connected).length
+    let holder: unknown
+    let isThere = true
+    for (const hsm of hsms) {
+      hsm.on('key-delete', async (_params, socket) => {
+        if (holder === undefined) {
+          holder = hsm
+          socket.destroy()
+        } else if (holder === hsm) isThere = false
+        else {
+          await until('the other is back', () => connected() === 2)
+          throw new HsmError('KeyNotFound', 'no such key')
+        }
+        return {}
+      })
+    }
+    await until('two connections', () => connected() === 2)
+    await client.keys.delete('0x0000000000000001')
+    assert.equal(isThere, false)
+    await client.close()
+    await stopAll(hsms)
+  })
+
   test('a throttled request is tried three times more, then refused; without retries at once', async () => {
     await using hsm = await startFakeHsm({ certificate })
     let asked = 0
