@@ -15,6 +15,8 @@ export const HSM_FILES = {
   deviceChain: 'device.pem',
   /** The same key certified by the provider CA, then that CA (PEM). Written by the host before `deviceChain`. */
   providerChain: 'provider.pem',
+  /** `{ pid, identity }` of each process that the host started and that may not have ended. Written by the host. */
+  started: 'started.json',
   /** `{ pid, startedAt, version }`, written by the HSM once it listens; removed when it stops by itself. */
   running: 'running.json',
   /**

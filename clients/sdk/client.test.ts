@@ -220,6 +220,32 @@ describe('requests', () => {
     await client.close()
   })
 
+  test('a deletion whose answer is lost is not taken for done since one HSM has not heard of the key yet', async () => {
+    const hsms = await fakeCluster(2)
+    const client = await connect(hsms)
+    const connected = () => client.hsms().filter((hsm) => hsm.connected).length
+    let holder: unknown
+    let isThere = true
+    for (const hsm of hsms) {
+      hsm.on('key-delete', async (_params, socket) => {
+        if (holder === undefined) {
+          holder = hsm
+          socket.destroy()
+        } else if (holder === hsm) isThere = false
+        else {
+          await until('the other is back', () => connected() === 2)
+          throw new HsmError('KeyNotFound', 'no such key')
+        }
+        return {}
+      })
+    }
+    await until('two connections', () => connected() === 2)
+    await client.keys.delete('0x0000000000000001')
+    assert.equal(isThere, false)
+    await client.close()
+    await stopAll(hsms)
+  })
+
   test('a throttled request is tried three times more, then refused; without retries at once', async () => {
     await using hsm = await startFakeHsm({ certificate })
     let asked = 0
@@ -281,6 +307,30 @@ describe('requests', () => {
       throw new HsmError('KeyNotFound', `no key ${handle}`)
     })
     await assert.rejects(client.keys.publicKey(handle), { code: 'KeyNotFound' })
+    await client.close()
+    await stopAll(hsms)
+  })
+
+  test('what an HSM undid since no other held it is asked of the others; it stands when none does it', async () => {
+    const hsms = await fakeCluster(2)
+    const alone = () => {
+      throw new HsmError('NotEnoughCopies', 'must be available on at least 2 HSMs')
+    }
+    const bob = { username: 'bob', role: 'crypto-user', password: 'bobspass1' } as const
+    hsms[0]?.on('user-create', alone)
+    hsms[1]?.on('user-create', () => ({ username: 'bob', role: 'crypto-user' }))
+    const client = await connect(hsms)
+    await until('two connections', () => client.hsms().filter((hsm) => hsm.connected).length === 2)
+    for (let i = 0; i < 4; i++) await client.users.create(bob)
+    hsms[1]?.on('user-create', () => {
+      throw new HsmError('UserExists', 'what the other HSM made has come and is about to go')
+    })
+    for (let i = 0; i < 5; i++) {
+      const before = hsms[0]?.calls.length
+      // Whoever is asked first and knows the user says so.
+      const code = () => (hsms[0]?.calls.length === before ? 'UserExists' : 'NotEnoughCopies')
+      await assert.rejects(client.users.create(bob), (error) => error instanceof HsmError && error.code === code())
+    }
     await client.close()
     await stopAll(hsms)
   })

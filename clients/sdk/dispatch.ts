@@ -12,13 +12,16 @@ const DRAINED_LOOK_MS = 200
 /** Connections that may break under one request before it is given up: beyond that the request itself is suspect. */
 const MAX_BROKEN = 5
 
-/** Another HSM may answer otherwise: a quorum token, for instance, can be spent on one only. */
-const ELSEWHERE: ReadonlySet<HsmErrorCode> = new Set(['Draining', 'KeyNotFound', 'QuorumRequired'])
+/**
+ * Another HSM may answer otherwise: a quorum token, for instance, can be spent on one only, and an HSM that has just started
+ * is not linked to the others yet.
+ */
+const ELSEWHERE: ReadonlySet<HsmErrorCode> = new Set(['Draining', 'KeyNotFound', 'QuorumRequired', 'NotEnoughCopies'])
 
 export interface DispatchOptions<Op extends Operation = Operation> {
   /** `standard`: throttled requests are tried again, up to three times; `off`: they fail at once (data-plane §6.2). */
   readonly retry: 'standard' | 'off'
-  /** A deletion that is repeated because its answer was lost, and now finds nothing, was done by the first. */
+  /** A deletion that is repeated because its answer was lost, and now finds nothing on any HSM, was done by the first. */
   readonly gone?: { readonly code: HsmErrorCode; readonly result: Result<Op> }
 }
 
@@ -41,8 +44,8 @@ export async function ask<Op extends Operation>(
 
 /**
  * Asks any HSM. What an HSM refuses with comes back as its HsmError, except where another HSM or another moment may
- * answer differently: throttling, a draining HSM, a key that has not reached this HSM yet, approvals given elsewhere, a
- * broken connection.
+ * answer differently: throttling, a draining HSM, a key that has not reached this HSM yet, approvals given elsewhere, too
+ * few copies, a broken connection.
  */
 export async function askAny<Op extends Operation>(
   pool: Pool,
@@ -59,7 +62,13 @@ export async function askAny<Op extends Operation>(
   for (;;) {
     const fresh = pool.pick(tried, habit.anyone)
     // Every HSM was asked, and at least one of them answered.
-    if (!fresh && refusal && pool.pick(new Set(), habit.anyone)) {
+    const answering = fresh ?? (refusal && pool.pick(new Set(), habit.anyone))
+    if (!fresh && refusal && answering) {
+      if (gone && broken > 0 && refusal.code === gone.code) {
+        // An HSM that has just started may not have the key yet: one alone says nothing about it.
+        if (unreachable(pool) > 1) throw unknownOutcome(op, answering, refusal)
+        return { link: answering, answer: gone.result }
+      }
       // A draining HSM is about to go: another may come in its place.
       if (refusal.code !== 'Draining' || Date.now() > end) throw refusal
       await pool.changed(DRAINED_LOOK_MS)
@@ -80,13 +89,15 @@ export async function askAny<Op extends Operation>(
         await pause(backoffMs(busy++, BUSY_BACKOFF), pool.signal)
         continue
       }
-      if (broken > 0 && error.code === gone?.code) return { link, answer: gone.result }
-      if (!ELSEWHERE.has(error.code)) throw error
-      refusal = error
+      // What another HSM refuses after that may come of the attempt, which is still being undone there.
+      if (refusal?.code !== 'NotEnoughCopies') refusal = error
+      if (!ELSEWHERE.has(error.code)) throw refusal
       tried.add(link)
     }
   }
 }
+
+const unreachable = (pool: Pool) => pool.endpoints.filter(({ link }) => !link?.usable).length
 
 /** What died with the connection to the only HSM that had it. */
 type Lost = (link: Link, cause: Error) => ClientError

@@ -53,6 +53,15 @@ test('the delivered stream is the own file of the HSM, byte for byte, under the 
   assert.equal((await stat(file)).mode & 0o777, 0o600)
 })
 
+test('what is delivered twice at the same time, as the end of a log may be, is there once', async (t) => {
+  const { hsm, log, places, file } = await delivered(t)
+  for (let i = 0; i < 20; i++) {
+    await log.note(CLUSTER, loginOf(`later_${i}`))
+    await Promise.all(Array.from({ length: 4 }, () => deliverAudit(hsm.directory, places.logs)))
+  }
+  assert.equal(await readFile(file, 'utf8'), await readFile(join(hsm.auditDirectory, '000001.jsonl'), 'utf8'))
+})
+
 test('what nobody signed for yet waits', async (t) => {
   const { hsm, places, file } = await delivered(t)
   const before = await readFile(file, 'utf8')

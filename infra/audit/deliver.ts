@@ -2,6 +2,7 @@
  * Delivers the audit logs of a host's HSMs. What they write is read from their own files, so that it works for an HSM that
  * was zeroised or does not run any more, and asks nothing of one that does. Only whole, signed writes are delivered.
  */
+import { constants } from 'node:fs'
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -96,9 +97,13 @@ async function deliverFile(path: string, file: number, logs: string): Promise<vo
 
 type File = Awaited<ReturnType<typeof open>>
 
+/**
+ * Puts each byte where it stands in the HSM's own file: the end of a log may be delivered while all are, and what both of
+ * them write is there once.
+ */
 async function copy(source: File, { from, to }: { from: number; to: number }, directory: string, path: string) {
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  const target = await open(path, 'a', 0o600)
+  const target = await open(path, constants.O_WRONLY | constants.O_CREAT, 0o600)
   try {
     let at = from
     while (at < to) {
@@ -106,8 +111,9 @@ async function copy(source: File, { from, to }: { from: number; to: number }, di
       const { bytesRead } = await source.read(piece, 0, piece.length, at)
       const signed = signedPart(piece.subarray(0, bytesRead))
       if (signed === 0) break
-      await target.appendFile(piece.subarray(0, signed))
-      at += signed
+      for (const end = at + signed, start = at; at < end;) {
+        at += (await target.write(piece, at - start, end - at, at)).bytesWritten
+      }
     }
     await target.datasync()
   } finally {

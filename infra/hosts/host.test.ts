@@ -19,10 +19,10 @@ import { loadDeviceIssuer } from '../pki/device.ts'
 import { openFleet, type Fleet } from '../pki/fleet.ts'
 import { isAlive } from '../processes/identity.ts'
 import { addressBlock, addressPool } from './addresses.ts'
-import { startHost, type Host } from './host.ts'
+import { startHost, stopAll, type Host } from './host.ts'
 
 /** What outlives a zeroisation: no secret is in it. */
-const KEPT = ['hsm.json', 'hsm.log', 'audit', 'zeroised', 'refused']
+const KEPT = ['hsm.json', 'hsm.log', 'audit', 'zeroised', 'refused', 'started.json']
 
 let root: string
 let fleet: Fleet
@@ -134,6 +134,27 @@ test('a host that stops for good ends its HSMs; the next one has them again', as
   host = await start()
   await host.certify(hsm)
   assert.notEqual(await pidOf(hsm), pid)
+})
+
+test('an HSM that only starts is ended as well, by a host that stops and by whoever ends what a host left', async () => {
+  const { hsm } = await running()
+  await host.stop({ leaveRunning: false })
+  const started = () => lines.filter(({ msg }) => msg === 'started an HSM process').map(({ pid }) => Number(pid))
+  host = await start()
+  await host.stop({ leaveRunning: false })
+  host = await start()
+  await host.stop({ leaveRunning: true })
+  // Killed, and started again: there is one that starts, and one that finds it.
+  host = await start()
+  await host.stop({ leaveRunning: true })
+  assert.ok((await stopAll(dir)) > 0)
+  assert.ok(started().length >= 3)
+  await untilTrue(async () => !(await Promise.all(started().map(isAlive))).includes(true), {
+    seconds: 10,
+    what: () => JSON.stringify(lines),
+  })
+  host = await start()
+  await host.certify(hsm)
 })
 
 test('an HSM that cannot start is tried again after growing pauses, and says why until what is wrong is mended', async () => {

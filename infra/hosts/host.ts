@@ -23,7 +23,7 @@ import type { Fleet } from '../pki/fleet.ts'
 import { isAlive } from '../processes/identity.ts'
 import { bindable } from './addresses.ts'
 import { conditionOf } from './condition.ts'
-import { endProcess, findProcess, lastWords, runsOn, startProcess } from './hsm-process.ts'
+import { endProcess, findProcess, lastWords, processesOf, runsOn, startProcess } from './hsm-process.ts'
 import { wasZeroised } from './zeroised.ts'
 
 export interface HostOptions {
@@ -185,9 +185,10 @@ class HostAgent implements Host {
   /** Ends the process of an HSM that is looked after no more. */
   async #endProcess(hsmId: string): Promise<void> {
     const directory = this.#directory(hsmId)
-    const pid = this.#supervised.get(hsmId)?.pid ?? (await findProcess(directory))
+    const pid = this.#supervised.get(hsmId)?.pid
     this.#supervised.delete(hsmId)
     if (pid !== undefined) await endProcess(pid, directory, END_MS)
+    for (const other of await processesOf(directory)) await endProcess(other, directory, END_MS)
   }
 
   async list() {
@@ -315,15 +316,14 @@ export async function removeAtStart(dir: string, hsmId: HsmId): Promise<void> {
   await syncDirectory(directory)
 }
 
-/** Ends every HSM process of a host's directory, whoever started it. The directories stay. */
+/** Ends every HSM process of a host's directory, whoever started it, also one that only starts. The directories stay. */
 export async function stopAll(dir: string): Promise<number> {
   const ended = await Promise.all(
     (await hsmIds(dir)).map(async (hsmId) => {
       const directory = join(dir, hsmId)
-      const pid = await findProcess(directory)
-      if (pid === undefined) return 0
-      await endProcess(pid, directory, END_MS)
-      return 1
+      const pids = await processesOf(directory)
+      await Promise.all(pids.map((pid) => endProcess(pid, directory, END_MS)))
+      return pids.length > 0 ? 1 : 0
     }),
   )
   return ended.reduce<number>((sum, one) => sum + one, 0)

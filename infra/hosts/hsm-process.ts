@@ -1,11 +1,11 @@
 /**
  * One HSM process as its host sees it: a directory, and at most one process that runs on it.
  *
- * The process is started detached and outlives the host. A host that starts later finds it by `running.json` and by the
- * command line that only it can have, since process ids are used again.
+ * The process is started detached and outlives the host. A host that starts later finds it by `running.json`, or by
+ * `started.json` before it listens, and by the command line that only it can have, since process ids are used again.
  */
 import { spawn } from 'node:child_process'
-import { open, readFile, rm } from 'node:fs/promises'
+import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -13,7 +13,7 @@ import { z } from 'zod'
 import { HSM_FILES } from '../../provider-schema/hsm-directory.ts'
 import { endOf } from '../files/end-of.ts'
 import { NODE_FLAGS } from '../node/flags.ts'
-import { commandLine, isAlive } from '../processes/identity.ts'
+import { commandLine, identityOf, isAlive } from '../processes/identity.ts'
 
 const MAIN = fileURLToPath(new URL('../../workers/hsm/main.ts', import.meta.url))
 
@@ -28,6 +28,7 @@ const HSM_FLAGS = [...NODE_FLAGS, HSM_HEAP_FLAG, '--no-network-family-autoselect
 const TAIL_BYTES = 64 * 1024
 
 const runningFile = z.object({ pid: z.number().int().positive() })
+const startedFile = z.array(runningFile.extend({ identity: z.string() }))
 
 /** The process that runs on a directory and listens; undefined when none does. */
 export async function findProcess(directory: string): Promise<number | undefined> {
@@ -35,6 +36,33 @@ export async function findProcess(directory: string): Promise<number | undefined
   if (text === undefined) return undefined
   const running = runningFile.safeParse(parseJson(text))
   return running.success && (await runsOn(running.data.pid, directory)) ? running.data.pid : undefined
+}
+
+/**
+ * All processes of a directory, also those that were started and do not listen yet. Only one of them can use it: another
+ * finds that one's lock, and ends; or goes on in its place.
+ */
+export async function processesOf(directory: string): Promise<number[]> {
+  const listening = await findProcess(directory)
+  const started = (await startedOn(directory)).map(({ pid }) => pid)
+  return [...new Set(listening === undefined ? started : [listening, ...started])]
+}
+
+async function startedOn(directory: string): Promise<z.output<typeof startedFile>> {
+  const text = await readFile(join(directory, HSM_FILES.started), 'utf8').catch(() => '')
+  const { data = [] } = startedFile.safeParse(parseJson(text))
+  const isOne = async ({ pid, identity }: (typeof data)[number]) =>
+    (await identityOf(pid)) === identity && (await runsOn(pid, directory))
+  const are = await Promise.all(data.map(isOne))
+  return data.filter((_, i) => are[i])
+}
+
+async function noteStart(pid: number, directory: string): Promise<void> {
+  const identity = await identityOf(pid)
+  if (identity === undefined) return
+  const started = JSON.stringify([...(await startedOn(directory)), { pid, identity }])
+  // A full disk must not keep an HSM from running.
+  await writeFile(join(directory, HSM_FILES.started), started, { mode: 0o600 }).catch(() => undefined)
 }
 
 /** Whether this process is an HSM on this directory. */
@@ -65,6 +93,7 @@ export async function startProcess(directory: string): Promise<{ pid: number; en
     })
     child.unref()
     if (child.pid === undefined) throw new Error(`the HSM process of ${directory} could not be started`)
+    await noteStart(child.pid, directory)
     return { pid: child.pid, ended }
   } finally {
     await log.close()

@@ -18,9 +18,12 @@ export class ChangeFeed {
     this.#isCurrent = isCurrent
   }
 
-  /** `seq` is higher than every one before; `first` says that the path was never in the feed. */
-  append(change: Change, first: boolean): void {
-    this.#changes.push(change)
+  /**
+   * `seq` is higher than every one before; `first` says that the path was never in the feed. Nothing else of the change is
+   * kept, such as the value of a record: it must go when the record is deleted.
+   */
+  append({ seq, path }: Change, first: boolean): void {
+    this.#changes.push({ seq, path })
     if (first) this.#live += 1
     if (this.#changes.length > 2 * this.#live + 1024) this.#changes = this.#changes.filter(this.#isCurrent)
   }

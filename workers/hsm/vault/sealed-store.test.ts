@@ -5,7 +5,10 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { open } from 'lmdb'
 import type { FeedEntry, RecordStore, VersionedRecord } from './record-store.ts'
 import { destroySealKey, sealKeyOf, VaultDamaged } from './seal.ts'
@@ -342,3 +345,58 @@ test('a process killed while it writes keeps everything it acknowledged', async 
   assert.equal(entries.at(-1)?.seq, store.lastSeq)
   await store.close()
 })
+
+test('what a record held is in memory no more once the record is deleted or has another value', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const store = await openIn(await directory())
+  const writeAnd = async (next: string | undefined) => {
+    const value = text('a key')
+    await store.write([{ path: 'keys/a', value }])
+    await store.write([{ path: 'keys/a', value: next === undefined ? undefined : text(next) }])
+    return new WeakRef(value)
+  }
+  for (const next of [undefined, 'another']) {
+    const held = await writeAnd(next)
+    await sleep(1)
+    collect()
+    assert.equal(held.deref(), undefined)
+  }
+  await store.close()
+})
+
+/** Opens a store, makes /dev/full of the descriptor by which LMDB writes its root, and writes again and again. */
+const ROOT_UNWRITABLE = `
+  import { closeSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+  import { openSealedStore } from '${new URL('sealed-store.ts', import.meta.url).href}'
+  import { sealKeyOf } from '${new URL('seal.ts', import.meta.url).href}'
+  const [, directory] = process.argv
+  const store = await openSealedStore({ directory, sealKey: await sealKeyOf(directory), hsmId: 'hsm-b' })
+  await store.write([{ path: 'keys/a', value: Buffer.from('one') }])
+  const O_DSYNC = 0o10000
+  const root = readdirSync('/proc/self/fd').map(Number).find((fd) => {
+    const [, flags] = /flags:\\s+0(\\d+)/.exec(readFileSync('/proc/self/fdinfo/' + fd, 'utf8'))
+    return readlinkSync('/proc/self/fd/' + fd).endsWith('data.mdb') && (parseInt(flags, 8) & O_DSYNC) !== 0
+  })
+  closeSync(root)
+  while (openSync('/dev/full', 'w') !== root);
+  for (let i = 0; i < 5; i++) {
+    await store.write([{ path: 'keys/b', value: Buffer.from('two') }]).catch((error) => console.log(error.code))
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+`
+
+test(
+  'when the root of the file could not be written the process ends, and the next one goes on with what was acknowledged',
+  { skip: process.platform === 'linux' ? false : 'needs /proc and /dev/full' },
+  async () => {
+    const path = await directory()
+    const args = ['--input-type=module', '--eval', ROOT_UNWRITABLE, path]
+    await assert.rejects(promisify(execFile)(process.execPath, args), /sealed store must be opened anew/)
+    const store = await openIn(path)
+    assert.equal(read(store.get('keys/a')), 'one')
+    await store.write([{ path: 'keys/b', value: text('three') }])
+    assert.equal(read(store.get('keys/b')), 'three')
+    await store.close()
+  },
+)

@@ -16,7 +16,7 @@ import { HOW_TO_RECOVER, sealFor, VAULT_FILES, VaultDamaged, type Seal } from '.
 import { NewestCommit } from './store-newest.ts'
 import { requireDatabase } from './store-head.ts'
 import { markOpen, tryWriting } from './store-probe.ts'
-import { StoreRoom } from './store-room.ts'
+import { StoreRoom, takeLockRoom } from './store-room.ts'
 
 const SUMMARY = 'summary'
 /** So many that do not open mean that none does. */
@@ -38,6 +38,10 @@ const summaryShape = z.object({
   fingerprint: z.instanceof(Uint8Array),
 })
 export type Progress = Pick<z.infer<typeof summaryShape>, 'counter' | 'lastSeq'>
+
+type Totals = Pick<z.infer<typeof summaryShape>, 'entries' | 'fingerprint'> & {
+  readonly fingerprint: Buffer<ArrayBuffer>
+}
 
 export interface EntryChange {
   readonly name: string
@@ -75,7 +79,7 @@ export class StoreFile {
 
   /**
    * Opens the store of an HSM's directory, made when it is not there, and hands each entry to `load`. Throws
-   * VaultDamaged, naming the entry, when anything in it is not as this HSM left it.
+   * VaultDamaged, naming the entry, when anything in it is not as this HSM left it; StorageFailed on a full disk.
    */
   static async open(
     directory: string,
@@ -84,6 +88,7 @@ export class StoreFile {
   ): Promise<StoreFile> {
     const path = join(directory, VAULT_FILES.store)
     await requireDatabase(join(path, 'data.mdb'))
+    await takeLockRoom(path)
     const unmark = await markOpen(path)
     try {
       return await StoreFile.#open(path, sealKey, load, unmark)
@@ -143,30 +148,15 @@ export class StoreFile {
       name,
       blob: plaintext === undefined ? undefined : this.#seal.seal(name, plaintext),
     }))
-    const fingerprint = Buffer.from(this.#fingerprint)
-    let entries = this.#entries
-    // The same name twice in one commit: the later change replaces the earlier, not what is in the file.
-    const pending = new Map<string, Buffer | undefined>()
-    for (const { name, blob } of sealed) {
-      const before = pending.has(name) ? pending.get(name) : this.#database.get(name)
-      if (before !== undefined) {
-        entries -= 1
-        xorInto(fingerprint, this.#seal.fingerprint(name, before))
-      }
-      if (blob !== undefined) {
-        entries += 1
-        xorInto(fingerprint, this.#seal.fingerprint(name, blob))
-      }
-      pending.set(name, blob)
-    }
-    const summary = this.#seal.seal(
-      SUMMARY,
-      packr.pack({ ...progress, entries, fingerprint, commits: this.#commits + 1 }),
-    )
+    let totals: Totals
     try {
+      const pending = new Map(sealed.map(({ name, blob }) => [name, blob]))
+      totals = this.#totalsWith(pending)
+      const summary = this.#seal.seal(SUMMARY, packr.pack({ ...progress, ...totals, commits: this.#commits + 1 }))
       await this.#room.take(pending.size + 1, bytesOf(pending.values()) + summary.length)
       await this.#transaction(pending, summary)
     } catch (cause) {
+      this.#requireUsable()
       throw new HsmError(
         'StorageFailed',
         `the HSM could not store the change: ${await this.#whatToDo(await commitReason(cause))}`,
@@ -175,8 +165,8 @@ export class StoreFile {
     }
     this.#commits += 1
     await this.#newest.write(this.#commits)
-    this.#entries = entries
-    this.#fingerprint = fingerprint
+    this.#entries = totals.entries
+    this.#fingerprint = totals.fingerprint
     this.#progress = progress
   }
 
@@ -196,6 +186,39 @@ export class StoreFile {
     const disk = await statfs(this.#path).catch(() => undefined)
     if (disk && disk.bavail * disk.bsize < ROOM_BYTES) return `${reason}, and the disk is full. Free some space`
     return `${reason}. If this stays so the sealed store is damaged: what it holds can still be read. ${HOW_TO_RECOVER}`
+  }
+
+  /** What the summary says of all entries, with these in place of those of the same name. */
+  #totalsWith(pending: ReadonlyMap<string, Buffer | undefined>): Totals {
+    const fingerprint = Buffer.from(this.#fingerprint)
+    let entries = this.#entries
+    for (const [name, blob] of pending) {
+      const before = this.#database.get(name)
+      if (before !== undefined) {
+        entries -= 1
+        xorInto(fingerprint, this.#seal.fingerprint(name, before))
+      }
+      if (blob !== undefined) {
+        entries += 1
+        xorInto(fingerprint, this.#seal.fingerprint(name, blob))
+      }
+    }
+    return { entries, fingerprint }
+  }
+
+  /**
+   * When the root of its file could not be written LMDB takes and gives nothing any more before it is opened anew
+   * (MDB_PANIC), and whether the change is there only that tells: that ends the process, which then starts anew.
+   */
+  #requireUsable(): void {
+    try {
+      this.#database.get(SUMMARY)
+    } catch (cause) {
+      const error = new Error('the sealed store must be opened anew: a write of its root failed', { cause })
+      queueMicrotask(() => {
+        throw error
+      })
+    }
   }
 
   /** A child transaction, since only those are undone when something in them throws. */

@@ -4,15 +4,19 @@
  * (mdb_page_flush), and the process may end of it. A file system that copies what is overwritten (btrfs, ZFS) can refuse
  * all the same.
  */
-import { open, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, rm, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RootDatabase } from 'lmdb'
 import { z } from 'zod'
+import { notWritten } from '../identity/files.ts'
 
 /** Pages taken beyond what is needed, so that few commits have to take any. */
 const STEP_PAGES = 128
 /** Pages for the list of free pages and for the roots of both trees. */
 const OWN_PAGES = 32
+
+/** More than LMDB needs for the readers of one process. */
+const LOCK_BYTES = 8192
 
 const statsShape = z.object({
   pageSize: z.number(),
@@ -63,6 +67,23 @@ export class StoreRoom {
 
   async close(): Promise<void> {
     await this.#file.close()
+  }
+}
+
+/**
+ * Makes the lock file of a store that has none, before LMDB does: it would make one with holes and write to it through
+ * memory, which ends the process when the disk is full (SIGBUS). Throws HsmError StorageFailed then.
+ */
+export async function takeLockRoom(store: string): Promise<void> {
+  const path = join(store, 'lock.mdb')
+  const { size } = await stat(path).catch(() => ({ size: 0 }))
+  if (size > 0) return
+  try {
+    await mkdir(store, { recursive: true, mode: 0o700 })
+    await writeFile(path, Buffer.alloc(LOCK_BYTES), { mode: 0o600 })
+  } catch (cause) {
+    await rm(path, { force: true })
+    throw notWritten(`the HSM could not write ${path}`, cause)
   }
 }
 
