@@ -24,6 +24,7 @@ export const attributesFlag = z
       const value = word.slice(at + 1)
       if (at < 1) return invalid(`"${word}" is not NAME=VALUE`)
       if (!isSettable(name)) return invalid(`"${name}" cannot be set. There are: ${SETTABLE.join(', ')}`)
+      if (name in attributes) return invalid(`"${name}" is given twice`)
       if (name === 'id') attributes[name] = value
       else if (value === 'true' || value === 'false') attributes[name] = value === 'true'
       else return invalid(`${name} is true or false, not "${value}"`)

@@ -37,6 +37,8 @@ test('what is no filter is refused with what could be written', () => {
     [['attr.sign=yes'], /attr\.sign is true or false, not "yes"/],
     [['attr.key-length-bytes=many'], /is a number/],
     [['key-reference=0x1', 'attr.label=x'], /either key-reference or attributes/],
+    [['attr.label=keep', 'attr.label=other'], /names attr\.label twice/],
+    [['key-reference=0x1', 'key-reference=0x2'], /names key-reference twice/],
   ] as const) {
     assert.throws(() => parseFilter(words), { message })
   }
@@ -59,6 +61,7 @@ test('attributes of a new key are booleans or an id; anything else is refused', 
   ] as const) {
     assert.throws(() => attributesFlag.parse([word]), { message })
   }
+  assert.throws(() => attributesFlag.parse(['sign=true', 'sign=false']), { message: /\\"sign\\" is given twice/ })
 })
 
 test('lines are cut into words as a shell cuts them', () => {

@@ -13,9 +13,13 @@ const MAX_HANDLE = 2n ** 64n - 1n
 export function parseFilter(words: readonly string[]): KeyFilter {
   let handle: string | undefined
   const attributes: Record<string, string | boolean | number> = {}
+  const named = new Set<string>()
   for (const word of words) {
     const [, name, value] = /^([^=]+)=(.*)$/s.exec(word) ?? []
     if (name === undefined || value === undefined) throw malformed(word)
+    // All must hold, and no key has two values of one attribute: one of them is a mistake, and which is not ours to say.
+    if (named.has(name)) throw new CliError(`A filter names ${name} twice`)
+    named.add(name)
     if (name === 'key-reference') handle = parseHandle(value)
     else if (name.startsWith('attr.')) attributes[name.slice(5)] = parseValue(name.slice(5), value)
     else throw malformed(word)
