@@ -4,6 +4,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { z } from 'zod'
 import { HsmError } from '../../workers/hsm/protocol/errors.ts'
 import { testCa } from '../sdk/testing/certificates.ts'
@@ -225,6 +226,54 @@ describe('passwords', () => {
     assert.equal(screen.split('login --username alice').length, 3, `typed once, and in the history: ${screen}`)
     assert.doesNotMatch(screen, /correct-horse/)
   })
+
+  for (const [redirected, line] of [
+    ['standard error', 'login --username alice --role crypto-user 2>/dev/null'],
+    ['standard output', 'login --username alice --role crypto-user >answer'],
+    ['both', 'login --username alice --role crypto-user >answer 2>&1'],
+    ['the output of interactive mode', 'interactive >answer'],
+  ] as const) {
+    const title = `nor when ${redirected} is redirected`
+    test(title, { skip: scriptMissing && 'needs the command script' }, async () => {
+      using tools = toolHome()
+      await using hsm = await startFakeHsm({ certificate })
+      pointAt(tools.home, hsm)
+      const asked = Promise.withResolvers<undefined>()
+      hsm.on('login', ({ username, role, password }) => {
+        asked.resolve(undefined)
+        assert.equal(password, SECRET)
+        return { username, role }
+      })
+      const child = spawn('script', ['-qec', `${TOOL} ${line}`, '/dev/null'], {
+        cwd: tools.home,
+        env: { ...process.env, CLOUDHSM_HOME: tools.home, TERM: 'xterm' },
+      })
+      const ended = new Promise((resolve) => child.on('close', resolve))
+      child.stdin.on('error', () => undefined)
+      let screen = ''
+      child.stdout.on('data', (text: Buffer) => (screen += text.toString()))
+      const log = () => {
+        const file = join(tools.home, 'run/cloudhsm-cli.log')
+        return existsSync(file) ? readFileSync(file, 'utf8') : ''
+      }
+      const until = async (what: () => boolean) => {
+        for (let i = 0; i < 100 && !what(); i++) await delay(50)
+      }
+      if (line.startsWith('interactive')) {
+        await until(() => screen.includes('aws-cloudhsm > '))
+        child.stdin.write('login --username alice --role crypto-user\r')
+      }
+      await until(() => log().includes('connected to HSM'))
+      await delay(300)
+      child.stdin.write(`${SECRET}\r`)
+      await asked.promise
+      await delay(300)
+      child.stdin.write('\u0003')
+      await ended
+      assert.doesNotMatch(screen, /correct-horse/)
+      if (redirected !== 'both') assert.match(screen, /Enter password:/)
+    })
+  }
 })
 
 test('interactive mode keeps one login for all lines, and its prompt says whose', async () => {

@@ -33,19 +33,22 @@ export interface TerminalStreams {
 
 /** Reads lines as long as it is open; close it, or the process goes on waiting for input. */
 export class Terminal {
-  /** Whether somebody sits there: only then prompts are shown. */
+  /** Whether somebody types: only then prompts are shown, and the terminal must not echo by itself. */
   readonly typed: boolean
   readonly #prompts: NodeJS.WriteStream
   readonly #screen: Screen
   readonly #lines: Interface
   readonly #iterator: AsyncIterator<string>
+  /** Of the lines' interface, the latest first. */
+  #history: string[] = []
 
   constructor({ input, prompts }: TerminalStreams) {
-    this.typed = isatty(input.fd) && isatty(prompts.fd)
-    this.#prompts = prompts
-    this.#screen = new Screen(prompts)
+    this.typed = isatty(input.fd)
+    this.#prompts = this.typed ? visible(prompts) : prompts
+    this.#screen = new Screen(this.#prompts)
     this.#lines = createInterface({ input, output: this.#screen, terminal: this.typed })
     this.#lines.on('history', (history: string[]) => {
+      this.#history = history
       const latest = history[0]
       if (latest !== undefined && (this.#screen.muted || latest.includes('--password'))) history.shift()
     })
@@ -77,6 +80,7 @@ export class Terminal {
     try {
       const next = await this.#iterator.next()
       if (next.done) throw new CliError('No password was entered')
+      this.#forget(next.value)
       return next.value
     } finally {
       this.#screen.muted = false
@@ -87,4 +91,14 @@ export class Terminal {
   close(): void {
     this.#lines.close()
   }
+
+  /** A password that was pasted together with the line before it came before it was asked for, as any line. */
+  #forget(secret: string): void {
+    for (let at = this.#history.length - 1; at >= 0; at--) if (this.#history[at] === secret) this.#history.splice(at, 1)
+  }
+}
+
+/** Who redirects the stream of the prompts (`| tee`, `2>log`) still types at a terminal, and must see them there. */
+function visible(prompts: TerminalStreams['prompts']): NodeJS.WriteStream {
+  return [prompts, process.stderr, process.stdout].find(({ fd }) => isatty(fd)) ?? process.stderr
 }
