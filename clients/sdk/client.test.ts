@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import { describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
-import { HsmError } from '../../workers/hsm/protocol/errors.ts'
+import { ConnectionLost, HsmError } from '../../workers/hsm/protocol/errors.ts'
 import { createClient, type ClientOptions } from './client.ts'
 import { testCa } from './testing/certificates.ts'
 import { startFakeHsm, type FakeHsm } from './testing/fake-hsm.ts'
@@ -188,6 +189,27 @@ describe('requests', () => {
     )
     await client.close()
     await stopAll(hsms)
+  })
+
+  test('a long queue is no reason to give up an HSM that works it off', async () => {
+    await using hsm = await startFakeHsm({ certificate })
+    let turn = Promise.resolve()
+    hsm.on('random', ({ length }) =>
+      (turn = turn.then(() => delay(30))).then(() => ({ bytes: Buffer.alloc(Number(length)) })),
+    )
+    const client = await connect([hsm], { callTimeoutMs: 200 })
+    const answers = await Promise.all(Array.from({ length: 20 }, () => client.random(1)))
+    assert.equal(answers.length, 20)
+    assert.equal(hsm.calls.filter((op) => op === 'hello').length, 1, 'the connection was kept')
+    // One that is forgotten among others that are answered is noticed all the same.
+    hsm.on('random', ({ length }) => (length === 2 ? new Promise(() => undefined) : { bytes: Buffer.alloc(1) }))
+    const state = { over: false }
+    const forgotten = assert.rejects(client.random(2), ConnectionLost).finally(() => (state.over = true))
+    const over = () => state.over
+    for (const end = Date.now() + 10_000; !over() && Date.now() < end;) await Promise.all([client.random(1), delay(20)])
+    assert.ok(over())
+    await forgotten
+    await client.close()
   })
 
   test('a write whose answer is lost is not repeated: its outcome is unknown', async () => {

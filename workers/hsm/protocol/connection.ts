@@ -17,7 +17,10 @@ export interface ConnectOptions<Table extends OperationTable> {
   /** Looks at the peer once the handshake is done; what it throws refuses the connection. */
   readonly verifyPeer?: (socket: TLSSocket) => void
   readonly connectTimeoutMs?: number
-  /** Of each call, unless the call says otherwise. */
+  /**
+   * Of each call, unless the call says otherwise: how long the oldest one may wait without an answer. What stands in a
+   * queue behind calls that are being answered waits for as long as that takes.
+   */
   readonly callTimeoutMs?: number
   readonly onEvent?: (event: string, data: unknown) => void
   /** Gives up the connecting when it fires; a connection once made is its owner's to close. */
@@ -25,6 +28,7 @@ export interface ConnectOptions<Table extends OperationTable> {
 }
 
 export interface CallOptions {
+  /** From now, whatever else is under way. */
   readonly timeoutMs?: number
 }
 
@@ -32,7 +36,7 @@ interface Pending {
   readonly result: z.ZodType
   readonly resolve: (value: unknown) => void
   readonly reject: (error: Error) => void
-  readonly timer: NodeJS.Timeout
+  timer: NodeJS.Timeout
 }
 
 /** One live connection. When it breaks every waiting call fails with ConnectionLost and `closed` resolves. */
@@ -44,6 +48,9 @@ export class Connection<Table extends OperationTable> {
   readonly #pending = new Map<number, Pending>()
   readonly #decoder = new FrameDecoder()
   #nextId = 0
+  /** The oldest call that waits, and since when it has been the oldest. Ids ascend. */
+  #oldestId = 0
+  #oldestSince = 0
   #over: Error | undefined
   #closing = false
 
@@ -80,19 +87,24 @@ export class Connection<Table extends OperationTable> {
   call<Op extends keyof Table & string>(
     op: Op,
     params: ParamsOf<Table, Op>,
-    { timeoutMs = this.#options.callTimeoutMs ?? 30_000 }: CallOptions = {},
+    { timeoutMs }: CallOptions = {},
   ): Promise<ResultOf<Table, Op>> {
     if (this.#over) return Promise.reject(this.#over)
     const spec = this.#options.operations[op]
     if (!spec) return Promise.reject(new HsmError('UnknownOperation', `no such operation: ${op}`))
     const id = this.#nextId
-    this.#nextId = (this.#nextId + 1) % 0x1_0000_0000
+    this.#nextId = idAfter(id)
     return new Promise<unknown>((resolve, reject) => {
+      const limitMs = timeoutMs ?? this.#options.callTimeoutMs ?? 30_000
       // A reply that does not come leaves the connection in doubt: it is given up, so that nobody waits on it again.
-      const timer = setTimeout(() => {
-        this.#socket.destroy(new ConnectionLost(`${op} got no answer from ${this.#options.host} in ${timeoutMs} ms`))
-      }, timeoutMs)
-      this.#pending.set(id, { result: spec.result, resolve, reject, timer })
+      const look = () => {
+        const leftMs = timeoutMs === undefined ? this.#oldestSince + limitMs - performance.now() : 0
+        if (leftMs > 0) pending.timer = setTimeout(look, Math.ceil(leftMs))
+        else this.#socket.destroy(new ConnectionLost(`${op} got no answer from ${this.#options.host} in ${limitMs} ms`))
+      }
+      const pending: Pending = { result: spec.result, resolve, reject, timer: setTimeout(look, limitMs) }
+      if (this.#pending.size === 0) this.#ageFrom(id)
+      this.#pending.set(id, pending)
       try {
         this.#socket.write(encodeFrame({ id, op, params }))
       } catch (error) {
@@ -135,10 +147,23 @@ export class Connection<Table extends OperationTable> {
     const call = this.#pending.get(id)
     if (!call) return undefined
     this.#pending.delete(id)
+    if (id === this.#oldestId && this.#pending.size > 0) {
+      let next = id
+      // One after another: a map with many deleted entries is slow to say which is its first.
+      while (!this.#pending.has(next)) next = idAfter(next)
+      this.#ageFrom(next)
+    }
     clearTimeout(call.timer)
     return call
   }
+
+  #ageFrom(id: number): void {
+    this.#oldestId = id
+    this.#oldestSince = performance.now()
+  }
 }
+
+const idAfter = (id: number) => (id + 1) % 0x1_0000_0000
 
 /** Connects and shakes hands. Throws ConnectionLost when nobody answers, or the peer is not who it must be. */
 export function openConnection<Table extends OperationTable>(
