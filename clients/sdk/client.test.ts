@@ -191,6 +191,43 @@ describe('requests', () => {
     await stopAll(hsms)
   })
 
+  test('times may be endless, and what is no time is refused', async () => {
+    await using hsm = await startFakeHsm({ certificate })
+    const endless = { connectTimeoutMs: Infinity, callTimeoutMs: Infinity, unreachableTimeoutMs: Infinity }
+    const client = await connect([hsm], endless)
+    assert.equal((await client.random(1)).length, 1)
+    await client.close()
+    for (const options of [
+      { callTimeoutMs: 0 },
+      { connectTimeoutMs: NaN },
+      { unreachableTimeoutMs: -1 },
+      { servers: [] },
+    ])
+      await assert.rejects(connect([hsm], options), { code: 'InvalidOptions' })
+  })
+
+  test('a login that a logout overtook says so, and leaves the next one alone', async () => {
+    await using hsm = await startFakeHsm({ certificate })
+    const answer = Promise.withResolvers<undefined>()
+    hsm.on('login', async ({ username, role }) => {
+      if (username === 'bob') return { username, role }
+      await answer.promise
+      throw new HsmError('LoginFailed', 'login failed')
+    })
+    const client = await connect([hsm])
+    const first = assert.rejects(client.login(alice), { code: 'LoggedOut' })
+    await until('a login', () => hsm.calls.includes('login'))
+    const out = client.logout()
+    answer.resolve(undefined)
+    await out
+    await client.login({ ...alice, username: 'bob' })
+    await first
+    await delay(100)
+    assert.equal(client.user?.username, 'bob')
+    assert.ok(!hsm.calls.includes('logout'))
+    await client.close()
+  })
+
   test('a long queue is no reason to give up an HSM that works it off', async () => {
     await using hsm = await startFakeHsm({ certificate })
     let turn = Promise.resolve()

@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto'
 import { MAX_MESSAGE_BYTES } from '../../workers/hsm/protocol/client/crypto.ts'
 import { takesDigest, type HashName, type SignMechanism } from '../../workers/hsm/protocol/mechanisms.ts'
+import { ClientError } from './errors.ts'
 import { keyCalls, type KeyCalls } from './keys.ts'
 import type { Link, Params, Result, ServerAddress } from './link.ts'
 import { mtlsCalls, type MtlsCalls } from './mtls.ts'
@@ -53,19 +54,29 @@ export interface HsmStatus {
   readonly error: string | undefined
 }
 
+/** The longest that a timer of Node's takes, some 24 days; above it fires at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** Infinity is as long as can be. */
+function timeOf(name: string, ms: number, least: number): number {
+  if (ms >= least) return Math.min(ms, MAX_TIMER_MS)
+  throw new ClientError('InvalidOptions', `${name} is a number of milliseconds, at least ${least}, not ${ms}`)
+}
+
 /**
- * Connects to a cluster. Throws ClientError: TrustInvalid, CertificateNotTrusted, NoHsmReachable (with every address
+ * Connects to a cluster. Throws ClientError: InvalidOptions, TrustInvalid, CertificateNotTrusted, NoHsmReachable (with every address
  * and its reason) or WrongCluster. Close the client when done: it holds sockets.
  */
 export async function createClient(options: ClientOptions): Promise<Client> {
+  if (options.servers.length === 0) throw new ClientError('InvalidOptions', 'servers names no HSM')
   const pool = new Pool({
     servers: options.servers,
     trust: loadTrust(options),
     clusterId: options.clusterId,
     clientName: options.clientName ?? versioned('strongroom-sdk'),
-    connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
-    callTimeoutMs: options.callTimeoutMs ?? 30_000,
-    unreachableTimeoutMs: options.unreachableTimeoutMs ?? 5_000,
+    connectTimeoutMs: timeOf('connectTimeoutMs', options.connectTimeoutMs ?? 5_000, 1),
+    callTimeoutMs: timeOf('callTimeoutMs', options.callTimeoutMs ?? 30_000, 1),
+    unreachableTimeoutMs: timeOf('unreachableTimeoutMs', options.unreachableTimeoutMs ?? 5_000, 0),
     log: options.log ?? (() => undefined),
   })
   try {

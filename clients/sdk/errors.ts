@@ -21,6 +21,10 @@ export type ClientErrorCode =
   | 'OperationOver'
   /** A login while somebody is logged in. */
   | 'AlreadyLoggedIn'
+  /** A logout came while the login was under way. */
+  | 'LoggedOut'
+  /** Servers or times that no client can be made with. */
+  | 'InvalidOptions'
   /** The client was closed. */
   | 'Closed'
 

@@ -137,9 +137,12 @@ export class Pool {
     try {
       await this.#logInAnywhere(session)
     } catch (error) {
+      // A logout meanwhile has ended it, and somebody else may be logged in by now.
+      if (this.#session !== session) throw this.#overtaken(error)
       await this.logOut()
       throw error
     }
+    if (this.#session !== session) throw this.#overtaken()
     this.#confirmed = true
     for (const link of this.links) void this.#logInLater(link, session)
   }
@@ -193,6 +196,12 @@ export class Pool {
     }
     for (const { refusal } of refused) if (refusal) throw refusal
     throw this.unreachable()
+  }
+
+  #overtaken(cause?: unknown): ClientError {
+    return this.signal.aborted
+      ? new ClientError('Closed', 'the client is closed', { cause })
+      : new ClientError('LoggedOut', 'a logout came before the login was done', { cause })
   }
 
   async #logInLater(link: Link, session: Session): Promise<void> {
