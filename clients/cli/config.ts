@@ -2,7 +2,7 @@
  * The tools' configuration file, in the JSON of AWS's own (data-plane §2.5). What we do not know in it is kept.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { z } from 'zod'
 import { HSM_PORTS } from '../../provider-schema/limits.ts'
@@ -67,16 +67,25 @@ export function readConfig(file: string): CliConfig {
   return parsed.data
 }
 
-/** Replaces the file in one step: a reader sees the old one or the new one. */
-export function writeConfig(file: string, settings: CliConfig): void {
-  const draft = `${file}.${randomBytes(6).toString('hex')}`
+/**
+ * Replaces the file in one step: a reader sees the old one or the new one. It keeps who may read it, and where it is a
+ * link, the file that it leads to is replaced.
+ */
+export function writeConfig(path: string, settings: CliConfig): void {
+  let file = path
+  let draft = path
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o755 })
-    writeFileSync(draft, `${JSON.stringify(settings, null, 2)}\n`, { mode: 0o644, flush: true })
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+    const known = statSync(path, { throwIfNoEntry: false })
+    if (known) file = realpathSync(path)
+    draft = `${file}.${randomBytes(6).toString('hex')}`
+    const mode = known ? known.mode & 0o777 : 0o644
+    writeFileSync(draft, `${JSON.stringify(settings, null, 2)}\n`, { mode, flush: true })
+    if (known) chmodSync(draft, mode) // whatever the umask
     renameSync(draft, file)
   } catch (error) {
-    rmSync(draft, { force: true })
-    throw new CliError(`cannot write ${file}: ${messageOf(error)}. CLOUDHSM_HOME can name another place`)
+    if (draft !== path) rmSync(draft, { force: true })
+    throw new CliError(`cannot write ${path}: ${messageOf(error)}. CLOUDHSM_HOME can name another place`)
   }
 }
 

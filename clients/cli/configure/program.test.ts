@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, statSync, writeFileSync, readdirSync } from 'node:fs'
+import { lstatSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync, readdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -50,6 +50,25 @@ test('a first call writes the whole file, in the form of AWS', async () => {
   assert.equal(statSync(join(tools.home, 'etc/cloudhsm-cli.cfg')).mode & 0o777, 0o644)
   assert.equal(statSync(join(tools.home, 'etc')).mode & 0o777, 0o755)
   assert.deepEqual(readdirSync(join(tools.home, 'etc')), ['cloudhsm-cli.cfg'], 'no draft is left')
+})
+
+test('a file keeps who may read it, a link stays one, and an address is written once', async () => {
+  using tools = toolHome()
+  const file = join(tools.home, 'etc/cloudhsm-cli.cfg')
+  const elsewhere = join(tools.home, 'managed.cfg')
+  mkdirSync(join(tools.home, 'etc'))
+  writeFileSync(elsewhere, '{}', { mode: 0o600 })
+  symlinkSync('../managed.cfg', file)
+  assert.equal((await tools.configure(['-a', '127.0.10.1', '127.0.10.1'])).code, 0)
+  assert.ok(lstatSync(file).isSymbolicLink())
+  assert.equal(statSync(elsewhere).mode & 0o777, 0o600)
+  assert.deepEqual(
+    configured(tools.home).cluster.servers.map(({ hostname }) => hostname),
+    ['127.0.10.1'],
+  )
+  assert.deepEqual(readdirSync(tools.home), ['etc', 'managed.cfg'], 'no draft is left')
+  const { stderr } = await tools.configure(['--log-file', ''])
+  assert.match(stderr, /--log-file names no file/)
 })
 
 test('a later call changes only what it names, and keeps what it does not know', async () => {

@@ -22,7 +22,7 @@ const flags = z.object({
     .optional(),
   clusterId: z.string().regex(ID_PATTERNS.cluster, 'a cluster id looks like cluster-abcdefghijk').optional(),
   endpoint: z.url({ protocol: /^https?$/, error: 'an endpoint is an http or https URL' }).optional(),
-  region: z.string().min(1).optional(),
+  region: z.string().min(1, '--region names no region').optional(),
   hsmCaCert: z.string().optional(),
   disableKeyAvailabilityCheck: z.literal(true).optional(),
   enableKeyAvailabilityCheck: z.literal(true).optional(),
@@ -30,7 +30,7 @@ const flags = z.object({
   clientCertHsmTlsFile: z.string().optional(),
   clientKeyHsmTlsFile: z.string().optional(),
   logType: z.enum(['file', 'term']).optional(),
-  logFile: z.string().min(1).optional(),
+  logFile: z.string().min(1, '--log-file names no file').optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
   logRotation: z.enum(LOG_ROTATIONS).optional(),
 })
@@ -112,7 +112,7 @@ async function configure(given: Flags, environment: NodeJS.ProcessEnv): Promise<
     addresses = await activeHsmAddresses({ clusterId, endpoint, region }, environment)
   }
   const changed = applyChanges(config, {
-    servers: addresses && { addresses, clusterId },
+    servers: addresses && { addresses: [...new Set(addresses)], clusterId },
     hsmCaFile,
     clientCertFile,
     clientKeyFile: given.clientKeyHsmTlsFile === undefined ? undefined : resolve(given.clientKeyHsmTlsFile),
