@@ -52,7 +52,7 @@ test('a first call writes the whole file, in the form of AWS', async () => {
   assert.deepEqual(readdirSync(join(tools.home, 'etc')), ['cloudhsm-cli.cfg'], 'no draft is left')
 })
 
-test('a file keeps who may read it, a link stays one, and an address is written once', async () => {
+test('a file keeps who may read it, a link stays one, an address is written once, and what cannot be used is refused', async () => {
   using tools = toolHome()
   const file = join(tools.home, 'etc/cloudhsm-cli.cfg')
   const elsewhere = join(tools.home, 'managed.cfg')
@@ -69,6 +69,11 @@ test('a file keeps who may read it, a link stays one, and an address is written 
   assert.deepEqual(readdirSync(tools.home), ['etc', 'managed.cfg'], 'no draft is left')
   const { stderr } = await tools.configure(['--log-file', ''])
   assert.match(stderr, /--log-file names no file/)
+  for (const key of [join(tools.home, 'none.key'), elsewhere]) {
+    const refused = await tools.configure(['--client-key-hsm-tls-file', key])
+    assert.equal(refused.code, 1)
+    assert.match(refused.stderr, /cannot be used as an unencrypted private key/)
+  }
 })
 
 test('a later call changes only what it names, and keeps what it does not know', async () => {

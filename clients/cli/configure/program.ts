@@ -1,4 +1,5 @@
 /** configure-cli: writes the configuration that cloudhsm-cli reads. */
+import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
@@ -115,7 +116,7 @@ async function configure(given: Flags, environment: NodeJS.ProcessEnv): Promise<
     servers: addresses && { addresses: [...new Set(addresses)], clusterId },
     hsmCaFile,
     clientCertFile,
-    clientKeyFile: given.clientKeyHsmTlsFile === undefined ? undefined : resolve(given.clientKeyHsmTlsFile),
+    clientKeyFile: privateKeyFile(given.clientKeyHsmTlsFile),
     keyAvailabilityCheck: given.enableKeyAvailabilityCheck ?? (given.disableKeyAvailabilityCheck ? false : undefined),
     retryMode: given.defaultRetryMode,
     logType: given.logType,
@@ -136,6 +137,18 @@ function certificateFile(path: string | undefined): string | undefined {
     certificatesOf(readFileSync(absolute, 'utf8'))
   } catch (error) {
     throw new CliError(`${absolute} cannot be used as a certificate: ${messageOf(error)}`)
+  }
+  return absolute
+}
+
+/** The absolute path of a file that holds an unencrypted private key. Throws CliError when it does not. */
+function privateKeyFile(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined
+  const absolute = resolve(path)
+  try {
+    createPrivateKey(readFileSync(absolute, 'utf8'))
+  } catch (error) {
+    throw new CliError(`${absolute} cannot be used as an unencrypted private key: ${messageOf(error)}`)
   }
   return absolute
 }
