@@ -7,6 +7,7 @@ import {
   newMaskingKey,
   type IdentityRecord,
 } from '../identity/cluster-identity.ts'
+import { isMissing } from '../identity/files.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { RecordStore, VersionedRecord } from '../vault/record-store.ts'
 import { digestOf } from './digest.ts'
@@ -42,7 +43,10 @@ export class NotAsAnnounced extends HsmError {
  */
 export async function restoreBackup(options: RestoreOptions): Promise<IdentityRecord> {
   const { path, cluster, store } = options
-  const file = await open(path, 'r')
+  const file = await open(path, 'r').catch((error: unknown) => {
+    if (isMissing(error)) throw new NotAsAnnounced(`has 0 bytes instead of ${options.size}`)
+    throw error
+  })
   let backup: OpenedBackup | undefined
   try {
     const found = await digestOf(file)

@@ -105,6 +105,18 @@ test('an HSM that is told to found or join another cluster refuses, and stays a 
   assert.equal(hsm.membership.epoch, 5)
 })
 
+test('a backup of which nothing arrived is not as it was announced: it may be sent anew', async (t) => {
+  const { connect, alone } = await partialHsm(t)
+  const control = await connect()
+  const backupId = 'backup-1'
+  await control.call('restore-begin', { backupId, size: 5, digest: 'ab' })
+  await assert.rejects(control.call('restore-commit', { ...founding, backupId, membership: alone() }), {
+    code: 'StorageFailed',
+    message: /^the backup has 0 bytes instead of 5/,
+  })
+  assert.deepEqual(await control.call('restore-begin', { backupId, size: 5, digest: 'ab' }), { offset: 0 })
+})
+
 test('no operation is answered to a caller who is not of the control plane', async (t) => {
   const { pki, hsm, connect, port } = await partialHsm(t)
   const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
