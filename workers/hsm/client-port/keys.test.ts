@@ -478,3 +478,18 @@ test('with the key-availability check a key is neither imported nor wrapped with
   await assert.rejects(alice.call('key-import', { ...key, key: randomBytes(16) }), { code: 'NotEnoughCopies' })
   await alice.call('key-import', { ...key, key: randomBytes(16), ...once })
 })
+
+test('when a user goes with whom many keys are shared, that ends in many commits: others have their turn between', async () => {
+  const hsm = await startInProcess()
+  const attributes = { token: true }
+  for (let i = 0; i < 300; i += 1) {
+    await hsm.as('alice').call('key-generate-aes', { lengthBytes: 16, attributes, shareWith: ['bob'], ...once })
+  }
+  const commits: number[] = []
+  hsm.store.onCommit((entries) => commits.push(entries.length))
+  await hsm.as('admin').call('user-delete', { username: 'bob', role: 'crypto-user' })
+  const { keys } = await hsm.as('alice').call('key-find', { filter: {} })
+  assert.equal(keys.length, 300)
+  assert.ok(keys.every(({ sharedWith }) => sharedWith.length === 0))
+  assert.deepEqual(commits, [1, 256, 44])
+})
