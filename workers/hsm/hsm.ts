@@ -141,7 +141,7 @@ async function start(
     replication: replicator,
     hsmType,
     userExists: (name) => users.has(name),
-    isCryptoUser: (name) => users.list().some(({ username, role }) => username === name && role === 'crypto-user'),
+    isCryptoUser: (name) => users.roleOf(name) === 'crypto-user',
     keySeparation: config.keySeparation ?? 'trusted',
   })
   const users: Users = new Users({

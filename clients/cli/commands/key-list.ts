@@ -35,7 +35,8 @@ export const keyList = command({
       const page = await client.keys.find(filter, { offset: start + keys.length, limit })
       total = page.total
       keys.push(...page.keys)
-      if (page.keys.length < limit) break
+      // A page may hold fewer than were asked for: keys that are shared with many are long.
+      if (page.keys.length === 0 || start + keys.length >= total) break
     } while (keys.length < maxItems)
     const next = start + keys.length
     // An admin sees references and labels only (data-plane §1.1).

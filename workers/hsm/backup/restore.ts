@@ -7,8 +7,9 @@ import {
   newMaskingKey,
   type IdentityRecord,
 } from '../identity/cluster-identity.ts'
+import { isMissing } from '../identity/files.ts'
 import { HsmError } from '../protocol/errors.ts'
-import type { RecordStore } from '../vault/record-store.ts'
+import type { RecordStore, VersionedRecord } from '../vault/record-store.ts'
 import { digestOf } from './digest.ts'
 import { invalid } from './format.ts'
 import { readBackup, type OpenedBackup } from './read-backup.ts'
@@ -22,6 +23,8 @@ export interface RestoreOptions {
   readonly store: RecordStore
   /** What the cluster is to be, whatever cluster the backup is of. */
   readonly cluster: Pick<IdentityRecord, 'clusterId' | 'hsmType' | 'mode'>
+  /** Throws for a record that must not be taken over; all are when left out. */
+  readonly check?: (record: VersionedRecord) => void
   /** Called when the whole backup has proved good, before the first record is taken over. */
   readonly verified: () => Promise<void>
 }
@@ -40,7 +43,10 @@ export class NotAsAnnounced extends HsmError {
  */
 export async function restoreBackup(options: RestoreOptions): Promise<IdentityRecord> {
   const { path, cluster, store } = options
-  const file = await open(path, 'r')
+  const file = await open(path, 'r').catch((error: unknown) => {
+    if (isMissing(error)) throw new NotAsAnnounced(`has 0 bytes instead of ${options.size}`)
+    throw error
+  })
   let backup: OpenedBackup | undefined
   try {
     const found = await digestOf(file)
@@ -50,7 +56,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<IdentityRe
     if (backup.about.mode !== cluster.mode) {
       throw invalid(`was made in ${backup.about.mode} mode and the cluster is in ${cluster.mode} mode`)
     }
-    const kept = await identityIn(backup)
+    const kept = await identityIn(backup, options.check)
     await options.verified()
     for await (const records of backup.records()) {
       const others = records.filter((record) => record.path !== IDENTITY_PATH)
@@ -74,10 +80,13 @@ export async function restoreBackup(options: RestoreOptions): Promise<IdentityRe
 }
 
 /** Reads the backup to its end and gives the cluster identity in it. */
-async function identityIn(backup: OpenedBackup): Promise<IdentityRecord> {
+async function identityIn(backup: OpenedBackup, check: RestoreOptions['check']): Promise<IdentityRecord> {
   let identity: IdentityRecord | undefined
   for await (const records of backup.records()) {
-    for (const { path, value } of records) if (path === IDENTITY_PATH) identity = decodeOrRefuse(value)
+    for (const record of records) {
+      if (record.path === IDENTITY_PATH) identity = decodeOrRefuse(record.value)
+      if (check) passOrRefuse(record, check)
+    }
   }
   if (!identity) throw invalid('holds no cluster')
   return identity
@@ -88,5 +97,14 @@ function decodeOrRefuse(value: Uint8Array): IdentityRecord {
     return decodeIdentity(value)
   } catch (cause) {
     throw cause instanceof HsmError ? cause : invalid('is damaged: its cluster identity cannot be read', cause)
+  }
+}
+
+/** A backup of a later version may hold what this one does not know. */
+function passOrRefuse(record: VersionedRecord, check: NonNullable<RestoreOptions['check']>): void {
+  try {
+    check(record)
+  } catch (cause) {
+    throw invalid(`holds something that this version of the software cannot read: ${record.path}`, cause)
   }
 }

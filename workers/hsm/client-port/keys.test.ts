@@ -6,10 +6,13 @@ import { Packr } from 'msgpackr'
 import type { KeyMaterial } from '../mechanisms/mechanism.ts'
 import { importMaterial } from '../mechanisms/registry.ts'
 import type { AttributeChange, AttributeTemplate, KeyInfo } from '../protocol/attributes.ts'
+import { encodeFrame } from '../protocol/frame.ts'
 import { MemoryStore } from '../replication/testing/memory-store.ts'
 import { recordsOf } from '../vault/contested-records.ts'
 import { changePath, encodeChange } from '../vault/key-changes.ts'
+import { hashPassword } from '../vault/passwords.ts'
 import type { FeedEntry } from '../vault/record-store.ts'
+import { encodeUser, userPath } from '../vault/user-record.ts'
 import { startInProcess, type InProcessHsm, type InProcessSession } from './testing/in-process.ts'
 
 const once = { requireTwoCopies: false } as const
@@ -477,4 +480,41 @@ test('with the key-availability check a key is neither imported nor wrapped with
   const key = { class: 'secret-key', type: 'aes', attributes: {} } as const
   await assert.rejects(alice.call('key-import', { ...key, key: randomBytes(16) }), { code: 'NotEnoughCopies' })
   await alice.call('key-import', { ...key, key: randomBytes(16), ...once })
+})
+
+test('when a user goes with whom many keys are shared, that ends in many commits: others have their turn between', async () => {
+  const hsm = await startInProcess()
+  const attributes = { token: true }
+  for (let i = 0; i < 300; i += 1) {
+    await hsm.as('alice').call('key-generate-aes', { lengthBytes: 16, attributes, shareWith: ['bob'], ...once })
+  }
+  const commits: number[] = []
+  hsm.store.onCommit((entries) => commits.push(entries.length))
+  await hsm.as('admin').call('user-delete', { username: 'bob', role: 'crypto-user' })
+  const { keys } = await hsm.as('alice').call('key-find', { filter: {} })
+  assert.equal(keys.length, 300)
+  assert.ok(keys.every(({ sharedWith }) => sharedWith.length === 0))
+  assert.deepEqual(commits, [1, 256, 44])
+})
+
+test('keys that are shared with very many users come in pages that fit into a frame, and none is left out', async () => {
+  const store = new MemoryStore('hsm-0')
+  const password = await hashPassword('not-used-1')
+  const names = Array.from({ length: 1_000 }, (_, i) => `a_user_whose_name_is_long_${String(i).padStart(5, '0')}`)
+  const role = 'crypto-user' as const
+  await store.write(
+    names.map((username) => ({ path: userPath(username), value: encodeUser({ username, role, password }) })),
+  )
+  const alice = (await startInProcess({ store })).as('alice')
+  const order = { lengthBytes: 16, attributes: { token: false }, shareWith: names, ...once } as const
+  const made: string[] = []
+  for (let i = 0; i < 200; i += 1) made.push((await alice.call('key-generate-aes', order)).key.handle)
+  const found: string[] = []
+  while (found.length < made.length) {
+    const page = await alice.call('key-find', { filter: {}, offset: found.length })
+    assert.equal(page.total, made.length)
+    assert.ok(page.keys.length > 0 && encodeFrame(page).length > 0)
+    found.push(...page.keys.map(({ handle }) => handle))
+  }
+  assert.deepEqual(found, made.toSorted())
 })

@@ -5,8 +5,9 @@
 import { createPrivateKey, randomBytes, type KeyObject } from 'node:crypto'
 import { Packr } from 'msgpackr'
 import { z } from 'zod'
+import { HsmError } from '../protocol/errors.ts'
 import { bytes } from '../protocol/values.ts'
-import type { FeedEntry, RecordStore } from '../vault/record-store.ts'
+import type { FeedEntry, RecordStore, VersionedRecord } from '../vault/record-store.ts'
 
 export const IDENTITY_PATH = 'cluster/identity'
 export const MASKING_KEY_BYTES = 32
@@ -69,12 +70,29 @@ export function clusterIdentity(store: Pick<RecordStore, 'get' | 'onCommit'>): C
       return current
     },
     get clientTls() {
-      if (current?.clusterCertificate === undefined) return undefined
-      const key = clusterKeyOf(current).export({ format: 'pem', type: 'pkcs8' })
-      return { cert: current.clusterCertificate + intermediates(current.trustAnchor), key }
+      return current && clusterTlsOf(current)
     },
     onChange: (listener) => void listeners.push(listener),
   }
+}
+
+/** Certificate chain and key that the client port shows, PEM; undefined before InitializeCluster. */
+export function clusterTlsOf(identity: IdentityRecord): ClusterIdentity['clientTls'] {
+  const key = clusterKeyOf(identity).export({ format: 'pem', type: 'pkcs8' })
+  if (identity.clusterCertificate === undefined) return undefined
+  return { cert: identity.clusterCertificate + intermediates(identity.trustAnchor), key }
+}
+
+/** Of its identity a cluster changes the certificates alone. Throws InvalidRequest for anything else. */
+export function requireSameCluster(
+  record: Pick<VersionedRecord, 'value'>,
+  standing: VersionedRecord | undefined,
+): void {
+  if (!record.value || !standing?.value) return
+  const [one, other] = [decodeIdentity(record.value), decodeIdentity(standing.value)]
+  const isSame = (['maskingKey', 'clusterKey'] as const).every((name) => Buffer.from(one[name]).equals(other[name]))
+  if (isSame && one.clusterId === other.clusterId && one.mode === other.mode) return
+  throw new HsmError('InvalidRequest', `it is the identity of another cluster than ${other.clusterId}`)
 }
 
 export function clusterKeyOf(identity: Pick<IdentityRecord, 'clusterKey'>): KeyObject {

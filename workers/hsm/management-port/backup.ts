@@ -6,6 +6,7 @@ import { NotAsAnnounced, restoreBackup } from '../backup/restore.ts'
 import type { BackupSpool } from '../backup/spool.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { ManagementOperations } from '../protocol/management-operations.ts'
+import { requireReadable } from '../vault/readable.ts'
 import type { Handlers } from '../server/port-server.ts'
 import { beginFilling, endFilling } from './filling.ts'
 import { acceptMembership, phaseOf, type ManagedHsm } from './managed-hsm.ts'
@@ -101,6 +102,7 @@ export function restoreHandlers(hsm: ManagedHsm, spool: BackupSpool, exclusive: 
             fleetBackupKeyFile: hsm.config.fleetBackupKeyFile,
             store: hsm.store,
             cluster: { clusterId, mode, hsmType },
+            check: requireReadable,
             verified: async () => {
               await beginFilling(hsm, backupId)
               await hsm.store.local.put(RESTORED_FROM, Buffer.from(backupId))

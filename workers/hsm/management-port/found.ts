@@ -11,13 +11,15 @@ import type { OneAtATime } from './one-at-a-time.ts'
 export function foundHandlers(hsm: ManagedHsm, exclusive: OneAtATime) {
   return {
     async found({ clusterId, mode, hsmType, membership }) {
-      await acceptMembership(hsm, membership, clusterId)
-      const identity = await exclusive(
-        async () => hsm.identity.current ?? (await makeCluster(hsm, { clusterId, mode, hsmType })),
-      )
-      if (identity.clusterId !== clusterId) {
-        throw new HsmError('WrongState', `this HSM belongs to ${identity.clusterId}`)
-      }
+      const identity = await exclusive(async () => {
+        const { current } = hsm.identity
+        // Before the list of members, which would take the HSM out of its own cluster.
+        if (current && current.clusterId !== clusterId) {
+          throw new HsmError('WrongState', `this HSM belongs to ${current.clusterId}`)
+        }
+        await acceptMembership(hsm, membership, clusterId)
+        return current ?? (await makeCluster(hsm, { clusterId, mode, hsmType }))
+      })
       if (identity.hsmCertificate === undefined) {
         throw new HsmError('WrongState', `${clusterId} came from a backup: its key was made elsewhere`)
       }

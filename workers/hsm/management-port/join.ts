@@ -2,6 +2,7 @@
 import { HsmError } from '../protocol/errors.ts'
 import type { ManagementOperations } from '../protocol/management-operations.ts'
 import { joinCluster } from '../replication/join.ts'
+import { requireReadable } from '../vault/readable.ts'
 import type { Handlers } from '../server/port-server.ts'
 import { beginFilling, endFilling } from './filling.ts'
 import { acceptMembership, phaseOf, type ManagedHsm } from './managed-hsm.ts'
@@ -22,7 +23,14 @@ export function joinHandlers(hsm: ManagedHsm, exclusive: OneAtATime) {
         if (!current) {
           await beginFilling(hsm, clusterId)
           const members = hsm.membership.members.filter(({ hsmId }) => hsmId !== hsm.config.hsmId)
-          await joinCluster({ clusterId, members, store: hsm.store, connect: hsm.connect, log: hsm.log })
+          await joinCluster({
+            clusterId,
+            members,
+            store: hsm.store,
+            connect: hsm.connect,
+            check: requireReadable,
+            log: hsm.log,
+          })
           await hsm.peers.meet(MEET_MS)
         }
         await endFilling(hsm)

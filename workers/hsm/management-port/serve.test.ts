@@ -94,6 +94,29 @@ test('a list of members counts only if the control plane signed it for this clus
   assert.equal(hsm.membership.includes('hsm-2'), false)
 })
 
+test('an HSM that is told to found or join another cluster refuses, and stays a member of its own', async (t) => {
+  const { hsm, connect, alone } = await partialHsm(t)
+  const control = await connect()
+  await control.call('found', { ...founding, membership: alone(5) })
+  const other = { clusterId: 'cluster-2', membership: alone(6, 'cluster-2') }
+  await assert.rejects(control.call('found', { ...founding, ...other }), { code: 'WrongState' })
+  await assert.rejects(control.call('join', other), { code: 'WrongState' })
+  assert.equal(hsm.membership.clusterId, 'cluster-1')
+  assert.equal(hsm.membership.epoch, 5)
+})
+
+test('a backup of which nothing arrived is not as it was announced: it may be sent anew', async (t) => {
+  const { connect, alone } = await partialHsm(t)
+  const control = await connect()
+  const backupId = 'backup-1'
+  await control.call('restore-begin', { backupId, size: 5, digest: 'ab' })
+  await assert.rejects(control.call('restore-commit', { ...founding, backupId, membership: alone() }), {
+    code: 'StorageFailed',
+    message: /^the backup has 0 bytes instead of 5/,
+  })
+  assert.deepEqual(await control.call('restore-begin', { backupId, size: 5, digest: 'ab' }), { offset: 0 })
+})
+
 test('no operation is answered to a caller who is not of the control plane', async (t) => {
   const { pki, hsm, connect, port } = await partialHsm(t)
   const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' })

@@ -1,26 +1,17 @@
 /** The trust anchors of a cluster's clients and whether mTLS is enforced: replicated records, the same on every HSM. */
 import type { TLSSocket } from 'node:tls'
-import { Packr } from 'msgpackr'
-import { z } from 'zod'
 import { oneAtATime } from '../management-port/one-at-a-time.ts'
 import { certificatesOf } from '../identity/trust.ts'
-import { mtlsLevel, type MtlsLevel, type TrustAnchorInfo } from '../protocol/client/mtls.ts'
+import type { MtlsLevel, TrustAnchorInfo } from '../protocol/client/mtls.ts'
 import { HsmError } from '../protocol/errors.ts'
 import { recordsOf } from '../vault/contested-records.ts'
 import type { FeedEntry } from '../vault/record-store.ts'
 import { writeReplicated, type Vaulted } from '../vault/replicated-write.ts'
 import { leadsTo, readAnchor, type AnchorChain } from './anchor.ts'
+import { ANCHORS, decodeAnchor, decodeLevel, encodeAnchor, encodeLevel, ENFORCEMENT, PREFIX } from './mtls-record.ts'
 
 /** Per cluster (data-plane reference §7). */
 export const MAX_ANCHORS = 2
-
-const PREFIX = 'mtls/'
-const ANCHORS = `${PREFIX}anchors/`
-const ENFORCEMENT = `${PREFIX}enforcement`
-
-const packr = new Packr({ useRecords: false })
-const anchorRecord = z.object({ certificate: z.string() })
-const enforcementRecord = z.object({ level: mtlsLevel })
 
 interface Anchor {
   readonly reference: number
@@ -92,7 +83,7 @@ export class Mtls {
         throw new HsmError('LimitExceeded', `a cluster has at most ${MAX_ANCHORS} trust anchors: deregister one first`)
       }
       const reference = this.#anchors.has(1) ? 2 : 1
-      await this.#write(`${ANCHORS}${reference}`, packr.pack({ certificate: chain.map(String).join('') }))
+      await this.#write(`${ANCHORS}${reference}`, encodeAnchor(chain.map(String).join('')))
       const anchor = this.#anchors.get(reference)
       if (!anchor) throw new HsmError('Busy', 'another HSM changed the trust anchors at the same time; try again')
       return this.#present(anchor)
@@ -116,7 +107,7 @@ export class Mtls {
   setLevel(level: MtlsLevel): Promise<void> {
     return this.#oneAtATime(async () => {
       this.#requireHsm2()
-      await this.#write(ENFORCEMENT, packr.pack({ level }))
+      await this.#write(ENFORCEMENT, encodeLevel(level))
     })
   }
 
@@ -138,12 +129,12 @@ export class Mtls {
 
   #take({ path, value, seq }: FeedEntry): void {
     if (path === ENFORCEMENT) {
-      this.#level = value ? enforcementRecord.parse(packr.unpack(value)).level : 'none'
+      this.#level = value ? decodeLevel(value) : 'none'
     }
     if (!path.startsWith(ANCHORS)) return
     const reference = Number(path.slice(ANCHORS.length))
     if (value === undefined) return void this.#anchors.delete(reference)
-    const { certificate } = anchorRecord.parse(packr.unpack(value))
+    const certificate = decodeAnchor(value)
     this.#anchors.set(reference, { reference, certificate, chain: certificatesOf(certificate), seq })
   }
 

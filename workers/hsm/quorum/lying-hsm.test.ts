@@ -85,8 +85,10 @@ const stop = ({ hsms, simulated }: Pick<Awaited<ReturnType<typeof cluster>>, 'hs
   hsms.forEach((hsm) => simulated.crash(hsm))
 
 const eve = userChange('eve', 'admin')
-const cat = { username: 'cat', shared: true }
-const sharing = { path: changePath(HANDLE, cat), value: encodeChange(cat) }
+const sharingWith = (username: string) => {
+  const change = { username, shared: true }
+  return { path: changePath(HANDLE, change), value: encodeChange(change) }
+}
 const CHANGES = [
   { what: 'a new admin', change: eve, of: { service: 'user', by: 'one' }, good: ['one', 'two'] },
   {
@@ -97,7 +99,7 @@ const CHANGES = [
   },
   {
     what: 'a key that is shared',
-    change: sharing,
+    change: sharingWith('cat'),
     of: { service: 'key-management', by: 'ann', handle: HANDLE },
     good: ['ann', 'ben'],
   },
@@ -110,10 +112,7 @@ for (const count of [2, 3]) {
       const { hsms, clock, events, lie, parts, standing, now } = all
       const [liar, ...honest] = hsms
       const spent = signedBy(tokenOf({ ...of, parts: parts() }), ...good)
-      const used =
-        of.service === 'user'
-          ? userChange('dan', 'crypto-user')
-          : { ...sharing, path: changePath(HANDLE, { username: 'dan', shared: true }) }
+      const used = of.service === 'user' ? userChange('dan', 'crypto-user') : sharingWith('dan')
       assert.equal(await lie(liar, used, spent), 'done')
       const fresh = () => tokenOf({ ...of, parts: parts() })
       const before = standing(change.path)

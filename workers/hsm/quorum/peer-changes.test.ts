@@ -3,10 +3,11 @@ import assert from 'node:assert/strict'
 import { sign } from 'node:crypto'
 import { test } from 'node:test'
 import type { AuditEvent } from '../audit/event.ts'
+import { encodeLevel } from '../mtls/mtls-record.ts'
 import type { Source } from '../replication/admission.ts'
 import { MemoryStore } from '../replication/testing/memory-store.ts'
 import { recordsOf } from '../vault/contested-records.ts'
-import { changePath, encodeChange } from '../vault/key-changes.ts'
+import { changePath, encodeChange, type KeyChange } from '../vault/key-changes.ts'
 import { statementPath } from '../vault/statements.ts'
 import { challengeHead } from '../vault/token-sign.ts'
 import { hashPassword } from '../vault/passwords.ts'
@@ -345,7 +346,7 @@ test('a threshold asks for approvals of its own service, and of mTLS those of th
   await write([set('quorum', 2)]).done
   assert.deepEqual((await arrive()).refused, [])
   await write([set('quorum', 1)]).done
-  await write([{ path: 'mtls/enforcement', value: Buffer.from([1]) }], signedBy(token(), 'one', 'two')).done
+  await write([{ path: 'mtls/enforcement', value: encodeLevel('cluster') }], signedBy(token(), 'one', 'two')).done
   assert.deepEqual(
     (await arrive()).refused.map(({ code }) => code),
     ['QuorumRequired', 'QuorumFailed'],
@@ -353,7 +354,7 @@ test('a threshold asks for approvals of its own service, and of mTLS those of th
   assert.equal(holds('mtls/enforcement'), undefined)
   await write([set('quorum', 1)], signedBy(token({ service: 'quorum' }), 'two', 'three')).done
   await write(
-    [{ path: 'mtls/enforcement', value: Buffer.from([2]) }],
+    [{ path: 'mtls/enforcement', value: encodeLevel('cluster') }],
     signedBy(token({ service: 'cluster' }), 'one', 'two'),
   ).done
   assert.deepEqual((await arrive()).refused, [])
@@ -364,14 +365,12 @@ const share = (username: string, shared = true) => {
   const change = { username, shared }
   return { path: changePath(HANDLE, change), value: encodeChange(change) }
 }
-const label = (value: string) => {
-  const change = { name: 'label', value } as const
-  return { path: changePath(HANDLE, change), value: encodeChange(change) }
-}
+const changeOf = (change: KeyChange) => ({ path: changePath(HANDLE, change), value: encodeChange(change) })
+const label = (value: string) => changeOf({ name: 'label', value })
 
 test('a change of a key comes with the approvals of those who have a say in it, all records of one operation with one', async () => {
   const { arrive, write, same } = await twoHsms()
-  const both = [label('new'), { ...label('0x01'), path: changePath(HANDLE, { name: 'id', value: '0x01' }) }]
+  const both = [label('new'), changeOf({ name: 'id', value: '0x01' })]
   await write(both, signedBy(ofKey(), 'ann', 'ben')).done
   const { refused, said } = await arrive()
   assert.deepEqual([refused, said.map(([, verdict, by]) => [verdict, by])], [[], Array(2).fill(['taken', 'ann,ben'])])

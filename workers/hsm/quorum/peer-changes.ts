@@ -14,12 +14,14 @@
  * What it has refused it does not take from the same HSM later, but from any other.
  */
 import type { AuditEvent } from '../audit/event.ts'
+import { IDENTITY_PATH, requireSameCluster } from '../identity/cluster-identity.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { Admission, Admitted, Source } from '../replication/admission.ts'
 import { Supposed } from '../vault/contested-records.ts'
 import type { RecordStore, VersionedRecord } from '../vault/record-store.ts'
 import { isNewer } from '../vault/record-version.ts'
 import { possiblePlaces, subjectOf } from '../vault/statements.ts'
+import { requireReadable } from '../vault/readable.ts'
 import type { QuorumClock } from './clock.ts'
 import { judge, type Judgement, type Knowledge } from './peer-judgement.ts'
 import { APPROVALS, approvalsPath, areOf, serviceOf } from './spent-approvals.ts'
@@ -38,6 +40,11 @@ export interface PeerChangesOptions {
 
 /** Of newest refusals, so many are remembered. */
 const KEPT_REFUSALS = 1_024
+/**
+ * Changes that other HSMs can have made while this one was away: 1,000 a second for a month. Who claims more would use up the
+ * numbers of all.
+ */
+const MOST_MISSED_CHANGES = 2 ** 32
 /** Services whose changes come with what was signed, though not from HSMs of before. */
 const CARRIED = ['key-management', 'registration'] as const
 
@@ -91,12 +98,28 @@ export class PeerChanges implements Admission {
 
   async take(records: readonly VersionedRecord[], source: Source, pushed: boolean): Promise<Admitted> {
     const { store, inService } = this.#options
+    for (const record of records) this.#requireUsable(record)
     const judged = records.some(({ path }) => this.judges(path))
     if (!judged || !inService()) return { entries: await store.apply(records), refused: new Map() }
     // One batch after the other: a token that comes with two of them was spent twice.
     const done = this.#turn.then(() => this.#take(records, source, pushed))
     this.#turn = done.catch(() => undefined)
     return done
+  }
+
+  /** Throws InvalidRequest for what would do harm here, whoever approved it. */
+  #requireUsable(record: VersionedRecord): void {
+    requireReadable(record)
+    const { store, inService } = this.#options
+    if (!inService()) return
+    const { path, version } = record
+    if (version.counter > store.counter + MOST_MISSED_CHANGES) {
+      throw new HsmError(
+        'InvalidRequest',
+        `the version of ${path} is higher than any HSM of this cluster can have come to`,
+      )
+    }
+    if (path === IDENTITY_PATH) requireSameCluster(record, store.get(path))
   }
 
   async #take(records: readonly VersionedRecord[], source: Source, pushed: boolean): Promise<Admitted> {

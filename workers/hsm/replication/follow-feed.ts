@@ -16,6 +16,8 @@ export interface FollowOptions {
   readonly masking: Masking
   /** What looks at the records, and whom they are from; all are taken over when left out. */
   readonly judged?: { readonly admission: Admission; readonly source: Source }
+  /** Throws for a record that must not be taken over, where nothing else looks at them. */
+  readonly check?: (record: VersionedRecord) => void
   /** Paths to leave out. */
   readonly except?: string
   /** Told what was new here, as it stands in this HSM's own feed. */
@@ -52,7 +54,14 @@ export async function followFeed({ link, from, store, ...options }: FollowOption
 }
 
 async function takeOver(
-  { link, store, masking, taken, judged }: Pick<FollowOptions, 'link' | 'store' | 'masking' | 'taken' | 'judged'>,
+  {
+    link,
+    store,
+    masking,
+    taken,
+    judged,
+    check,
+  }: Pick<FollowOptions, 'link' | 'store' | 'masking' | 'taken' | 'judged' | 'check'>,
   missing: Set<string>,
 ): Promise<ReadonlySet<string>> {
   const refused = new Set<string>()
@@ -65,7 +74,9 @@ async function takeOver(
     const { records } = await link.call('fetch', { paths: [...missing] })
     const wanted = records.filter(({ path }) => missing.delete(path))
     if (wanted.length === 0) throw new ConnectionLost('a peer does not give what it listed')
-    const admitted = await take(wanted.map((record) => masking.open(record)))
+    const opened = wanted.map((record) => masking.open(record))
+    if (check) opened.forEach(check)
+    const admitted = await take(opened)
     taken?.(admitted.entries)
     for (const path of admitted.refused.keys()) refused.add(path)
   }

@@ -3,7 +3,7 @@ import type { Logger } from 'pino'
 import { decodeIdentity, IDENTITY_PATH } from '../identity/cluster-identity.ts'
 import { HsmError } from '../protocol/errors.ts'
 import type { Member } from '../protocol/values.ts'
-import type { RecordStore } from '../vault/record-store.ts'
+import type { RecordStore, VersionedRecord } from '../vault/record-store.ts'
 import { followFeed } from './follow-feed.ts'
 import { maskingWith } from './masking.ts'
 import type { PeerLink } from './peer.ts'
@@ -14,6 +14,8 @@ export interface JoinOptions {
   readonly members: readonly Member[]
   readonly store: RecordStore
   readonly connect: (member: Member) => Promise<PeerLink>
+  /** Throws for a record that must not be taken over; all are when left out. */
+  readonly check?: (record: VersionedRecord) => void
   readonly log: Logger
 }
 
@@ -39,7 +41,7 @@ export async function joinCluster(options: JoinOptions): Promise<void> {
   )
 }
 
-async function joinThrough(member: Member, { clusterId, store, connect, log }: JoinOptions): Promise<void> {
+async function joinThrough(member: Member, { clusterId, store, connect, check, log }: JoinOptions): Promise<void> {
   const link = await connect(member)
   try {
     const { version, value } = await link.call('join', { clusterId })
@@ -48,7 +50,8 @@ async function joinThrough(member: Member, { clusterId, store, connect, log }: J
     const masking = maskingWith(identity.maskingKey)
     let records = 0
     const taken = (entries: readonly unknown[]) => (records += entries.length)
-    await followFeed({ link, from: 0, store, masking, except: IDENTITY_PATH, taken })
+    await followFeed({ link, from: 0, store, masking, except: IDENTITY_PATH, taken, ...(check && { check }) })
+    check?.({ path: IDENTITY_PATH, version, value })
     await store.apply([{ path: IDENTITY_PATH, version, value }])
     log.info({ clusterId, through: member.hsmId, records }, 'joined the cluster')
   } finally {

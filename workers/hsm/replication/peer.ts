@@ -184,6 +184,7 @@ export class Peer {
     const { clock, connect, log, onProgress } = this.#surroundings
     const { signal } = this.#stopping
     let failures = 0
+    let refused = ''
     const stopped = () => signal.aborted
     while (!stopped()) {
       let link: PeerLink | undefined
@@ -191,7 +192,12 @@ export class Peer {
         link = await connect(this.member, signal)
         await this.#serve(link, () => (failures = 0))
       } catch (error) {
-        log.debug({ peer: this.member.hsmId, reason: String(error) }, 'no link to a peer')
+        const said = { peer: this.member.hsmId, reason: String(error) }
+        // It gives what must not come here, and will again: nothing arrives from it until somebody sees to that.
+        const isRefused = error instanceof HsmError && error.code === 'InvalidRequest'
+        if (isRefused && said.reason !== refused) log.warn(said, 'what a peer gives is refused')
+        else log.debug(said, 'no link to a peer')
+        if (isRefused) refused = said.reason
       }
       this.#link = undefined
       await link?.close()

@@ -139,11 +139,19 @@ export function matching(
   for (const [name] of conditions) {
     if (!ATTRIBUTE_NAMES.has(name)) throw new HsmError('InvalidRequest', `keys have no attribute ${name}`)
   }
-  return (attributes) => conditions.every(([name, value]) => isSame(Reflect.get(attributes, name), value))
+  const tests = conditions.map(([name, value]) => [name, sameAs(value)] as const)
+  return (attributes) => tests.every(([name, isSame]) => isSame(Reflect.get(attributes, name)))
 }
 
-function isSame(actual: unknown, value: string | boolean | number): boolean {
-  if (typeof actual !== 'string') return JSON.stringify(actual) === String(value)
-  if (actual === value) return true
-  return typeof value === 'string' && actual.startsWith('0x') && actual.toLowerCase() === value.toLowerCase()
+/** Asked of up to 16,666 keys: what can be made ready is, and what differs in length is not looked at. */
+function sameAs(value: string | boolean | number): (actual: unknown) => boolean {
+  const text = String(value)
+  const lower = text.toLowerCase()
+  return (actual) => {
+    if (typeof actual === 'boolean' || typeof actual === 'number') return actual === value || String(actual) === text
+    if (typeof actual !== 'string') return false
+    if (actual === value) return true
+    if (typeof value !== 'string' || actual.length !== text.length || !actual.startsWith('0x')) return false
+    return actual.toLowerCase() === lower
+  }
 }

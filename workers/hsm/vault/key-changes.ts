@@ -7,6 +7,7 @@
 import { Packr } from 'msgpackr'
 import { z } from 'zod'
 import { BOOLEAN_ATTRIBUTES, carriedTemplate, keyAttributes } from '../protocol/attributes.ts'
+import { keyHandle } from '../protocol/values.ts'
 import type { KeyRecord } from './key-record.ts'
 
 const packr = new Packr({ useRecords: false })
@@ -38,6 +39,13 @@ export const encodeChange = (change: KeyChange): Buffer => packr.pack(change)
 function decodeChange(path: string, value: Uint8Array): KeyChange {
   const content: unknown = packr.unpack(value)
   return path.startsWith(ATTRIBUTES) ? attributeRecord.parse(content) : shareRecord.parse(content)
+}
+
+/** Throws when it is no change of what its path names. */
+export function requireChangeRecord(path: string, value: Uint8Array): void {
+  const change = decodeChange(path, value)
+  const named = changePath(keyHandle.parse(changedHandle(path)), change)
+  if (named !== path) throw new TypeError(`it is of ${named}`)
 }
 
 /** Whether the record of a sharing says that the key is shared. */

@@ -43,6 +43,8 @@ export interface RecordStore {
   feedAfter(seq: number, limit: number): FeedEntry[]
   /** Number of the newest durable entry; 0 when there is none. */
   readonly lastSeq: number
+  /** The highest of all versions that were ever seen here. */
+  readonly counter: number
   /** Called after each durable commit, own or applied, in order of number. */
   onCommit(listener: (entries: readonly FeedEntry[], origin: 'local' | 'peer') => void): void
   /** What concerns this HSM alone and is neither replicated nor backed up (membership, peer positions, …); sealed as well. */

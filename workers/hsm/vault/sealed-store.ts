@@ -91,6 +91,10 @@ class SealedStore implements RecordStore {
     return this.#file.progress.lastSeq
   }
 
+  get counter(): number {
+    return this.#file.progress.counter
+  }
+
   get(path: string): FeedEntry | undefined {
     return this.#records.get(path)
   }

@@ -238,3 +238,13 @@ test('a cluster that was activated once is never again anybody’s to activate, 
     await assert.rejects(each.activate('take-it-over'), { code: 'AlreadyActivated' })
   }
 })
+
+test('the role of one user is told without a look at the others: a key is shared with up to 1,024 at once', async () => {
+  const { users } = await withUsers({ extra: 1_000 })
+  const started = performance.now()
+  for (let i = 0; i < 1_000; i += 1) assert.equal(users.roleOf(`user${i}`), 'crypto-user')
+  // Listing all users for each took 330 ms.
+  assert.ok(performance.now() - started < 100)
+  assert.equal(users.roleOf('admin'), 'admin')
+  assert.equal(users.roleOf('nobody'), undefined)
+})

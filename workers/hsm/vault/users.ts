@@ -93,6 +93,11 @@ export class Users {
     return this.#users.has(username)
   }
 
+  /** Undefined when there is no such user. */
+  roleOf(username: string): Role | undefined {
+    return this.#users.get(username)?.role
+  }
+
   /** The key that the user approves with (DER SubjectPublicKeyInfo), if one is registered. */
   approvalKeyOf({ username, role }: UserName): Uint8Array | undefined {
     return approvalKeyIn(this.#users.get(username), role)

@@ -8,7 +8,10 @@ const none = z.strictObject({})
 const keyResult = z.object({ key: keyInfo })
 
 export const keyOperations = {
-  /** Own keys, keys shared with the caller and all public keys, in ascending order of handle. */
+  /**
+   * Own keys, keys shared with the caller and all public keys, in ascending order of handle. Fewer than `limit` come, at least
+   * one, when they are shared with so many users that more would not fit: go on behind the last.
+   */
   'key-find': {
     params: z.strictObject({
       filter: keyFilter,

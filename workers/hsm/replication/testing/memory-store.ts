@@ -50,6 +50,10 @@ export class MemoryStore implements RecordStore {
     this.#crashed = true
   }
 
+  get counter(): number {
+    return this.#disk.counter
+  }
+
   get(path: string): FeedEntry | undefined {
     return this.#disk.records.get(path)
   }
