@@ -8,6 +8,7 @@
 export { audit } from './tables/audit.ts'
 export { backups, copies } from './tables/backups.ts'
 export { clusterChanges, clusters } from './tables/clusters.ts'
+export { fleet } from './tables/fleet.ts'
 export { hostOrders, hosts } from './tables/hosts.ts'
 export { hsmHealth, hsms } from './tables/hsms.ts'
 export { identity } from './tables/identity.ts'

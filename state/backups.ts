@@ -110,7 +110,7 @@ export const backupsIn = (db: Sql) => ({
   clusterLivingIn: (id: BackupId) => clusterLivingIn(db, id),
 
   /** Backups whose days are over: see backup-content.ts. */
-  expired: (now: Date) => expiredBackups(db, now),
+  expired: (now: Date, of?: ClusterId) => expiredBackups(db, now, of),
 
   /** Backups that are to be gone by this time, and those that are and whose bytes may still be there. */
   toRemove: (now: Date): Promise<Backup[]> =>

@@ -60,5 +60,5 @@ export const clustersIn = (db: Sql) => ({
   },
 
   /** ACTIVE clusters that are due for their daily backup: see backup-content.ts. */
-  toBackUp: (now: Date) => clustersToBackUp(db, now),
+  toBackUp: (now: Date, of?: ClusterId) => clustersToBackUp(db, now, of),
 })

@@ -60,6 +60,15 @@ describe('a PostgreSQL server of the operator', { timeout: 180_000 }, () => {
     assert.equal(Clusters[0]?.ClusterId, cluster.ClusterId)
   })
 
+  test('refuses a second data directory, whose fleet has no part in what it tells of', async () => {
+    const env = { STRONGROOM_DATABASE_URL: server.url(base) }
+    await assert.rejects(
+      startProduct({ regions: ['us-east-1'], env }),
+      /The database of us-east-1 belongs to another fleet than the one in /,
+    )
+    assert.equal((await product.aws().describeClusters({})).Clusters?.length, 1)
+  })
+
   test('may be away at the start: it is waited for', async () => {
     await product.stop()
     await server.stop()

@@ -24,14 +24,19 @@ export async function region(flags: RegionFlags): Promise<void> {
   const signalled = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve())
   })
-  const running = await startRegion(settings, log)
+  const troubled = Promise.withResolvers<never>()
+  troubled.promise.catch(() => undefined)
+  const running = await startRegion(settings, log, troubled.reject)
   const parts = [
     running.apiPort === undefined ? '' : `API on http://${settings.listen.host}:${running.apiPort}`,
     running.peerPort === undefined ? '' : `other regions on port ${running.peerPort}`,
   ].filter((part) => part !== '')
   process.stdout.write(`${flags.region}: ${parts.join(', ')}\n`)
-  await signalled
-  await running.stop({ leaveHsms: true })
+  try {
+    await Promise.race([signalled, troubled.promise])
+  } finally {
+    await running.stop({ leaveHsms: true })
+  }
 }
 
 function settingsOf(configuration: Configuration, flags: RegionFlags): RegionSettings {

@@ -75,7 +75,7 @@ describe('two regions', { timeout: 120_000 }, () => {
       zones: [`${region}a`],
       accounts: [],
     })
-    const started = await startRegion(settings, log)
+    const started = await startRegion(settings, log, assert.ifError)
     running.push(started)
     return started
   }

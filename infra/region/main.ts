@@ -35,7 +35,7 @@ async function start(settings: RegionSettings): Promise<void> {
   process.title = `strongroom-region ${settings.region}`
   const name = settings.region
   log = createLog({ name, file: join(settings.data, PLACES.logs, `${name}.log`), terminal: true })
-  region = startRegion(settings, log)
+  region = startRegion(settings, log, fail)
   try {
     const running = await region
     if (running.apiPort !== undefined) tell({ type: 'api', port: running.apiPort })
@@ -47,6 +47,13 @@ async function start(settings: RegionSettings): Promise<void> {
     process.exitCode = 1
     process.disconnect?.()
   }
+}
+
+function fail(trouble: Trouble): void {
+  log?.error({ err: trouble }, 'the region cannot run')
+  tell({ type: 'trouble', message: trouble.message, mend: trouble.mend })
+  process.exitCode = 1
+  void stop(true)
 }
 
 async function stop(leaveHsms: boolean): Promise<void> {

@@ -2,14 +2,17 @@
  * One region: its API, its job worker, its HSM host and its ear for other regions, put together. Here the parts meet;
  * none of them knows another but through its ports.
  */
+import { X509Certificate } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Tracer } from '../../provider-schema/trace.ts'
 import { openDatabase, type Database } from '../../state/database.ts'
+import { claimForFleet } from '../../state/fleet.ts'
 import { PLACES } from '../places.ts'
 import { openFleet, type Fleet } from '../pki/fleet.ts'
 import { join } from 'node:path'
 import { openTracing } from '../telemetry/tracing.ts'
+import { Trouble } from '../trouble.ts'
 import { startApi, type ApiPart } from './api-part.ts'
 import { keepClock, regionClock, type RegionClock } from './clock.ts'
 import { startJobs, type JobsPart } from './jobs-part.ts'
@@ -44,8 +47,16 @@ export interface Region {
   stop(options: { readonly leaveHsms: boolean }): Promise<void>
 }
 
-/** Starts the roles of a region. Resolves when they listen; the database may come later. */
-export async function startRegion(settings: RegionSettings, log: Logger): Promise<Region> {
+/**
+ * Starts the roles of a region. Resolves when they listen; the database may come later.
+ *
+ * @param onTrouble The database came, and nothing can be done with it as configured.
+ */
+export async function startRegion(
+  settings: RegionSettings,
+  log: Logger,
+  onTrouble: (trouble: Trouble) => void,
+): Promise<Region> {
   const stopping = new AbortController()
   const places = regionPlaces(settings.data, settings.region)
   await makeRegionDirectory(places)
@@ -63,12 +74,15 @@ export async function startRegion(settings: RegionSettings, log: Logger): Promis
     ...{ log, signal: stopping.signal },
     onWaiting: (what) => checks.set('migrations', what),
   }).then(async () => {
+    await requireOwn(database, fleet, settings)
     await clock.look()
     checks.set('migrations', 'ok')
   })
   const keeping = prepared.then(() => keepClock(clock, log, stopping.signal)).catch(() => undefined)
   // Whoever waits for it hears of it; a stop before is no failure.
-  prepared.catch(() => undefined)
+  prepared.catch((error: unknown) => {
+    if (error instanceof Trouble) onTrouble(error)
+  })
   const context: RegionContext = {
     settings,
     places,
@@ -107,4 +121,13 @@ export async function startRegion(settings: RegionSettings, log: Logger): Promis
     setPeers: (next) => (peers = next),
     stop: ({ leaveHsms }) => stop(leaveHsms),
   }
+}
+
+/** Two data directories on one database would each start what the other has the certificates of, and lose it. */
+async function requireOwn(database: Database, fleet: Fleet, { data, region }: RegionSettings): Promise<void> {
+  const root = new X509Certificate(fleet.root).fingerprint256.replaceAll(':', '').toLowerCase()
+  if (await claimForFleet(database.sql, root)) return
+  throw new Trouble(`The database of ${region} belongs to another fleet than the one in ${data}.`, {
+    mend: 'Use the data directory that it was made with (its "fleet" is what counts), or a database of its own.',
+  })
 }

@@ -155,6 +155,24 @@ test('the store refusing once loses nothing: the bytes go the next time', async 
   assert.equal(b.world.store.has(id), false)
 })
 
+test('a backup that cannot be removed keeps neither the others from going nor a cluster from its daily backup', async () => {
+  const { cluster } = await activeCluster(b, ['key'])
+  await b.database.read.clusters.update(cluster.id, { createdAt: daysAgo(2) })
+  const other = await idle()
+  const stuck = await backup(other, 30, { state: 'PENDING_DELETION', deleteAt: daysAgo(2) })
+  const goes = await backup(other, 30, { state: 'PENDING_DELETION', deleteAt: daysAgo(1) })
+  const remove = (id: Backup['id']) =>
+    id === stuck ? Promise.reject(new Error('not permitted')) : b.ctx.ports.backups.remove(id)
+  const ports = { ...b.ctx.ports, backups: { ...b.ctx.ports.backups, remove } }
+  await assert.rejects(keepHouse({ ...b.ctx, ports, clock: () => now }), /not permitted/)
+  assert.deepEqual([b.world.store.has(stuck), b.world.store.has(goes)], [true, false])
+  const query = { account: cluster.account, clusterIds: [cluster.id], ascending: true, limit: 9 }
+  assert.deepEqual(
+    (await b.database.read.backups.page(query)).map(({ state }) => state),
+    ['CREATE_IN_PROGRESS'],
+  )
+})
+
 test('an ACTIVE cluster with an HSM gets a backup when it has none of the last day; only one, however many look', async () => {
   const { cluster } = await activeCluster(b, ['key'])
   await b.database.read.clusters.update(cluster.id, { createdAt: daysAgo(2) })

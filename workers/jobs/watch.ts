@@ -51,12 +51,12 @@ interface Watched {
 export async function watch(ctx: WatchContext): Promise<void> {
   const watched = new Map<HsmId, Watched>()
   const told = new Map<HsmId, HsmHealth>()
-  let nextTelling = Date.now() + ROUND_MS
+  let nextTelling = performance.now() + ROUND_MS
   while (!stopped(ctx.signal)) {
     try {
       await round(ctx, watched, told)
-      if (told.size > 0 && Date.now() >= nextTelling) {
-        nextTelling = Date.now() + TELL_MS
+      if (told.size > 0 && performance.now() >= nextTelling) {
+        nextTelling = performance.now() + TELL_MS
         await tellHealth(ctx.database.sql, [...told.values()])
         await forgetGone(ctx.database.sql)
         told.clear()
@@ -82,7 +82,8 @@ async function round(ctx: WatchContext, watched: Map<HsmId, Watched>, told: Map<
     watched.delete(id)
     await entry.connection?.close()
   }
-  const now = Date.now()
+  // Not the time of day: set back by an hour it would leave the HSMs unwatched for that long.
+  const now = performance.now()
   await Promise.all(
     present.map(async ({ hsm, cluster }) => {
       const entry = watched.get(hsm.id) ?? { nextLook: 0, lastLook: now, silentMs: 0 }
@@ -91,8 +92,8 @@ async function round(ctx: WatchContext, watched: Map<HsmId, Watched>, told: Map<
       entry.clusterState = cluster.state
       entry.nextLook = now + (cluster.state === 'INITIALIZED' || hsm.state === 'DEGRADED' ? 0 : CALM_MS)
       const health = hsm.member ? await look(ctx, hsm, entry) : undefined
-      entry.silentMs = health ? 0 : entry.silentMs + Math.min(Date.now() - entry.lastLook, SILENCE_A_ROUND_MS)
-      entry.lastLook = Date.now()
+      entry.silentMs = health ? 0 : entry.silentMs + Math.min(performance.now() - entry.lastLook, SILENCE_A_ROUND_MS)
+      entry.lastLook = performance.now()
       told.set(hsm.id, numbersOf(hsm.id, health))
       if (health) await follow(ctx, hsm, cluster, health)
       else await recover(ctx, hsm, cluster, entry.silentMs)
