@@ -77,7 +77,12 @@ export class Connections {
 }
 
 function clientCertificate({ client_cert_path: certFile, client_key_path: keyFile }: ClusterSettings) {
-  if (certFile === undefined || keyFile === undefined) return undefined
+  if (certFile === undefined && keyFile === undefined) return undefined
+  if (certFile === undefined || keyFile === undefined) {
+    const [has, lacks] = keyFile === undefined ? ['certificate', 'key'] : ['key', 'certificate']
+    const flag = keyFile === undefined ? '--client-key-hsm-tls-file' : '--client-cert-hsm-tls-file'
+    throw new CliError(`The configuration names a client ${has} and no ${lacks}: configure-cli ${flag} FILE`)
+  }
   try {
     return { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') }
   } catch (error) {

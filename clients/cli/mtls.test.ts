@@ -60,7 +60,12 @@ describe('mTLS on the command line', () => {
     const without = await run('cluster mtls set-enforcement --level cluster')
     assert.equal(without.error_code, 1)
     assert.match(String(without.data), /over a connection with mTLS only/)
-    await configure('--client-cert-hsm-tls-file', path('client.crt'), '--client-key-hsm-tls-file', path('client.key'))
+    await configure('--client-cert-hsm-tls-file', path('client.crt'))
+    assert.match(
+      String((await run('user list')).data),
+      /certificate and no key: configure-cli --client-key-hsm-tls-file/,
+    )
+    await configure('--client-key-hsm-tls-file', path('client.key'))
     assert.deepEqual(await run('cluster mtls set-enforcement --level cluster'), {
       error_code: 0,
       data: { message: 'Mtls enforcement level set to Cluster successfully' },
