@@ -3,7 +3,8 @@ import { fileURLToPath } from 'node:url'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate } from 'drizzle-orm/node-postgres/migrator'
 import { runMigrations } from 'graphile-worker'
-import { Client, Pool } from 'pg'
+import { Client } from 'pg'
+import { openPool } from './pool.ts'
 
 const SQL_FOLDER = fileURLToPath(new URL('./sql', import.meta.url))
 
@@ -30,9 +31,7 @@ export async function migrateDatabase(databaseUrl: string): Promise<void> {
  * server that closes the connection meanwhile would end this process.
  */
 async function migrateQueue(databaseUrl: string): Promise<void> {
-  const pool = new Pool({ connectionString: databaseUrl, max: 2 })
-  pool.on('error', () => undefined)
-  pool.on('connect', (each) => each.on('error', () => undefined))
+  const pool = openPool({ connectionString: databaseUrl, max: 2 })
   try {
     await runMigrations({ pgPool: pool })
   } finally {

@@ -1,8 +1,9 @@
 /** The connection to a region's Postgres, and transactions on it. */
 import { drizzle, type NodePgQueryResultHKT } from 'drizzle-orm/node-postgres'
 import type { PgDatabase } from 'drizzle-orm/pg-core'
-import { Pool } from 'pg'
+import type { Pool } from 'pg'
 import type { JobOrigin } from '../provider-schema/jobs.ts'
+import { openPool } from '../migrations/pool.ts'
 import * as schema from '../migrations/schema.ts'
 import { accountsIn } from './accounts.ts'
 import { auditIn } from './audit.ts'
@@ -17,6 +18,8 @@ import { subnetsIn } from './subnets.ts'
 
 /** A pool or a transaction on it. */
 export type Sql = PgDatabase<NodePgQueryResultHKT, typeof schema>
+
+export { openPool }
 
 export interface Database {
   /** Typed access without a transaction: each call stands for itself. */
@@ -97,29 +100,29 @@ const HOT_CONNECTIONS = 4
 
 /** Opens a pool; connects when first used. `close` waits until every connection is returned. */
 export function openDatabase({ url, connections = 10, onConnectionError }: DatabaseOptions): Database {
-  const pool = new Pool({
-    connectionString: url,
-    max: connections,
-    connectionTimeoutMillis: 5_000,
-    // A statement that takes longer has met a lock or a dead server; the caller is told rather than kept.
-    statement_timeout: 15_000,
-    idle_in_transaction_session_timeout: 30_000,
-    options: PLANNED_ONCE,
-  })
-  pool.on('error', (error) => onConnectionError?.(error))
-  const hot = new Pool({
-    connectionString: url,
-    max: HOT_CONNECTIONS,
-    connectionTimeoutMillis: 5_000,
-    statement_timeout: 15_000,
-    idleTimeoutMillis: 60_000,
-    options: BY_INDEX,
-  })
-  hot.on('error', (error) => onConnectionError?.(error))
-  for (const each of [pool, hot]) {
-    // A connection that breaks while it is in use tells whoever waits for an answer; nobody else need hear of it.
-    each.on('connect', (client) => client.on('error', () => undefined))
-  }
+  const pool = openPool(
+    {
+      connectionString: url,
+      max: connections,
+      connectionTimeoutMillis: 5_000,
+      // A statement that takes longer has met a lock or a dead server; the caller is told rather than kept.
+      statement_timeout: 15_000,
+      idle_in_transaction_session_timeout: 30_000,
+      options: PLANNED_ONCE,
+    },
+    onConnectionError,
+  )
+  const hot = openPool(
+    {
+      connectionString: url,
+      max: HOT_CONNECTIONS,
+      connectionTimeoutMillis: 5_000,
+      statement_timeout: 15_000,
+      idleTimeoutMillis: 60_000,
+      options: BY_INDEX,
+    },
+    onConnectionError,
+  )
   const sql = drizzle(pool, { schema })
   return {
     read: accessTo(sql),

@@ -78,17 +78,16 @@ export class Connections {
 
 function clientCertificate({ client_cert_path: certFile, client_key_path: keyFile }: ClusterSettings) {
   if (certFile === undefined && keyFile === undefined) return undefined
-  if (certFile === undefined || keyFile === undefined) {
-    const [has, lacks] = keyFile === undefined ? ['certificate', 'key'] : ['key', 'certificate']
-    const flag = keyFile === undefined ? '--client-key-hsm-tls-file' : '--client-cert-hsm-tls-file'
-    throw new CliError(`The configuration names a client ${has} and no ${lacks}: configure-cli ${flag} FILE`)
-  }
+  if (keyFile === undefined) throw half('certificate and no key: configure-cli --client-key-hsm-tls-file')
+  if (certFile === undefined) throw half('key and no certificate: configure-cli --client-cert-hsm-tls-file')
   try {
     return { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') }
   } catch (error) {
     throw new CliError(`cannot read the client certificate or its key: ${messageOf(error)}`)
   }
 }
+
+const half = (what: string) => new CliError(`The configuration names a client ${what} FILE`)
 
 /** `CLOUDHSM_ROLE` and `CLOUDHSM_PIN`. Throws CliError when only half of it is there; never says what the PIN is. */
 export function credentialsOf(environment: NodeJS.ProcessEnv): Credentials | undefined {

@@ -62,8 +62,8 @@ export async function askAny<Op extends Operation>(
   for (;;) {
     const fresh = pool.pick(tried, habit.anyone)
     // Every HSM was asked, and at least one of them answered.
-    const answering = fresh ?? (refusal && pool.pick(new Set(), habit.anyone))
-    if (!fresh && refusal && answering) {
+    const answering = refusal && !fresh ? pool.pick(new Set(), habit.anyone) : undefined
+    if (refusal && answering) {
       if (gone && broken > 0 && refusal.code === gone.code) {
         // An HSM that has just started may not have the key yet: one alone says nothing about it.
         if (unreachable(pool) > 1) throw unknownOutcome(op, answering, refusal)

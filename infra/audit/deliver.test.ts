@@ -139,13 +139,19 @@ test('strongroom audit verify compares with what the HSM has, as long as it is t
   assert.match(stdout, /differs from what the HSM has/)
 })
 
-test("strongroom audit verify finds the end of a log that is missing with another HSM's log", async (t) => {
+/** With the log of another HSM, which saw all of the first one's. */
+async function deliveredAndSeen(t: TestContext) {
   const { hsm, log, data, places, stream, file } = await delivered(t)
   const other = await auditedHsm(t, { pki: hsm.pki, hsmId: 'hsm-bbbbbbbbbbb' })
   assert.ok(log.head)
   const details = { kind: 'peer-head', hsmId: 'hsm-aaaaaaaaaaa', ...log.head } as const
   await (await other.open()).note(CLUSTER, { opcode: 'SR_PEER_HEAD', operation: 'replication', session: 0, details })
   await deliverAudit(other.directory, places.logs)
+  return { data, stream, file, other }
+}
+
+test("strongroom audit verify finds the end of a log that is missing with another HSM's log", async (t) => {
+  const { data, stream, file, other } = await deliveredAndSeen(t)
   assert.equal((await strongroom('audit', 'verify', '--data', data)).code, 0)
   const text = await readFile(file, 'utf8')
   await writeFile(file, `${text.split('\n').slice(0, 4).join('\n')}\n`)
@@ -158,12 +164,7 @@ test("strongroom audit verify finds the end of a log that is missing with anothe
 })
 
 test('strongroom audit verify finds the log of one HSM in the place of another, and notes a log that is gone', async (t) => {
-  const { hsm, log, data, places, stream, file } = await delivered(t)
-  const other = await auditedHsm(t, { pki: hsm.pki, hsmId: 'hsm-bbbbbbbbbbb' })
-  assert.ok(log.head)
-  const details = { kind: 'peer-head', hsmId: 'hsm-aaaaaaaaaaa', ...log.head } as const
-  await (await other.open()).note(CLUSTER, { opcode: 'SR_PEER_HEAD', operation: 'replication', session: 0, details })
-  await deliverAudit(other.directory, places.logs)
+  const { data, stream, file, other } = await deliveredAndSeen(t)
   const note =
     /^note {2}cluster-testtesttes hsm-aaaaaaaaaaa: hsm-bbbbbbbbbbb saw 3 events of its log, which is not here$/m
   assert.doesNotMatch((await strongroom('audit', 'verify', '--data', data)).stdout, /note/)

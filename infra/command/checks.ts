@@ -40,13 +40,7 @@ const SPACE_BYTES = { warn: 2 * 1024 ** 3, fail: 200 * 1024 ** 2 } as const
 export function checks(place: Place): readonly (() => Promise<Finding>)[] {
   return [
     node,
-    ...(place.databases.size === 0
-      ? [() => postgres(place)]
-      : [...place.databases].map(
-          ([region, url]) =>
-            () =>
-              database(region, url),
-        )),
+    ...databases(place),
     addresses,
     () => directory(place),
     () => space(place),
@@ -83,6 +77,17 @@ async function postgres({ data }: Place): Promise<Finding> {
     const mend = error instanceof Trouble ? error.mend : 'Or use a server of your own: set STRONGROOM_DATABASE_URL.'
     return { what, verdict: 'fail', says: textOf(error), ...(mend === undefined ? {} : { mend }) }
   }
+}
+
+/** The embedded server, or each database of the operator's. */
+function databases(place: Place): (() => Promise<Finding>)[] {
+  if (place.databases.size === 0) return [() => postgres(place)]
+  return Array.from(
+    place.databases,
+    ([region, url]) =>
+      () =>
+        database(region, url),
+  )
 }
 
 /** Whether a region can use, or make, its database on the operator's server. Makes nothing. */

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { HSM_FILES, hsmConfig } from '../../provider-schema/hsm-directory.ts'
 import { findProcess } from '../hosts/hsm-process.ts'
-import { isSame, livingLauncher, readInstance } from '../launcher/instance.ts'
+import { livingLauncher, readInstance } from '../launcher/instance.ts'
 import { PLACES } from '../places.ts'
 import { postgresProcess } from '../postgres/leftover.ts'
-import { residentBytes } from '../processes/identity.ts'
+import { isSame, residentBytes } from '../processes/identity.ts'
 import { regionPlaces } from '../region/places.ts'
 
 export interface Observed {

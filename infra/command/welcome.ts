@@ -1,4 +1,7 @@
-/** What somebody who has just started it wants to know. Its commands name the endpoint: an AWS CLI before 1.29 or 2.13 does not know the variable. */
+/**
+ * What somebody who has just started it wants to know. Its commands name the endpoint: an AWS CLI before 1.29 or 2.13 does
+ * not know the variable.
+ */
 import { DEFAULT_ACCOUNTS, type Configuration } from '../configuration/configuration.ts'
 import { VERSION } from '../version.ts'
 import { isDeepStrictEqual } from 'node:util'

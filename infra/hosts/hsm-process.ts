@@ -13,7 +13,7 @@ import { z } from 'zod'
 import { HSM_FILES } from '../../provider-schema/hsm-directory.ts'
 import { endOf } from '../files/end-of.ts'
 import { NODE_FLAGS } from '../node/flags.ts'
-import { commandLine, identityOf, isAlive } from '../processes/identity.ts'
+import { commandLine, identityOf, isAlive, isSame, processRecord, type ProcessRecord } from '../processes/identity.ts'
 
 const MAIN = fileURLToPath(new URL('../../workers/hsm/main.ts', import.meta.url))
 
@@ -28,7 +28,7 @@ const HSM_FLAGS = [...NODE_FLAGS, HSM_HEAP_FLAG, '--no-network-family-autoselect
 const TAIL_BYTES = 64 * 1024
 
 const runningFile = z.object({ pid: z.number().int().positive() })
-const startedFile = z.array(runningFile.extend({ identity: z.string() }))
+const startedFile = z.array(processRecord)
 
 /** The process that runs on a directory and listens; undefined when none does. */
 export async function findProcess(directory: string): Promise<number | undefined> {
@@ -48,12 +48,10 @@ export async function processesOf(directory: string): Promise<number[]> {
   return [...new Set(listening === undefined ? started : [listening, ...started])]
 }
 
-async function startedOn(directory: string): Promise<z.output<typeof startedFile>> {
+async function startedOn(directory: string): Promise<ProcessRecord[]> {
   const text = await readFile(join(directory, HSM_FILES.started), 'utf8').catch(() => '')
   const { data = [] } = startedFile.safeParse(parseJson(text))
-  const isOne = async ({ pid, identity }: (typeof data)[number]) =>
-    (await identityOf(pid)) === identity && (await runsOn(pid, directory))
-  const are = await Promise.all(data.map(isOne))
+  const are = await Promise.all(data.map(async (each) => (await isSame(each)) && (await runsOn(each.pid, directory))))
   return data.filter((_, i) => are[i])
 }
 

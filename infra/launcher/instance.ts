@@ -3,12 +3,9 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { PLACES } from '../places.ts'
-import { identityOf } from '../processes/identity.ts'
+import { processRecord } from '../processes/identity.ts'
 import { livingHolder } from '../processes/lock.ts'
 import { Trouble } from '../trouble.ts'
-
-const processRecord = z.object({ pid: z.int().positive(), identity: z.string() })
-export type ProcessRecord = z.infer<typeof processRecord>
 
 const instance = z.object({
   url: z.string(),
@@ -46,6 +43,3 @@ export async function alreadyRunning(data: string, pid: number): Promise<Trouble
     { mend: `Use it, end it with "strongroom down --data ${data}", or start another with --data and --port.` },
   )
 }
-
-/** Whether it is the process that was written down, and not a later one with its number. */
-export const isSame = async ({ pid, identity }: ProcessRecord) => (await identityOf(pid)) === identity

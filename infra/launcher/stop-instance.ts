@@ -6,7 +6,8 @@ import { stopAll } from '../hosts/host.ts'
 import { PLACES } from '../places.ts'
 import { stopLeftover } from '../postgres/leftover.ts'
 import { regionPlaces } from '../region/places.ts'
-import { isSame, livingLauncher, readInstance, removeInstance, type ProcessRecord } from './instance.ts'
+import { isSame, type ProcessRecord } from '../processes/identity.ts'
+import { livingLauncher, readInstance, removeInstance } from './instance.ts'
 
 export interface Stopped {
   readonly launcher: boolean

@@ -2,6 +2,14 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
+import { z } from 'zod'
+
+/** A process as it is written down. */
+export const processRecord = z.object({ pid: z.int().positive(), identity: z.string() })
+export type ProcessRecord = z.infer<typeof processRecord>
+
+/** Whether it is the process that was written down, and not a later one with its number. */
+export const isSame = async ({ pid, identity }: ProcessRecord) => (await identityOf(pid)) === identity
 
 /** Whether a process of this id exists; one of another user counts. A dead one that was not waited for does not. */
 export async function isAlive(pid: number): Promise<boolean> {

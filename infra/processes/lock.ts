@@ -2,21 +2,20 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { z } from 'zod'
 import { codeOf } from '../trouble.ts'
-import { identityOf } from './identity.ts'
-
-const holder = z.object({ pid: z.int().positive(), identity: z.string() })
-export type Holder = z.infer<typeof holder>
+import { identityOf, isSame, processRecord, type ProcessRecord } from './identity.ts'
 
 /** Whoever takes a dead holder's lock away holds this for some milliseconds; longer than this it was killed over it. */
 const STEAL_MS = 5_000
 
 /** The lock, or who has it. A holder that was killed has it no more. */
-export async function takeLock(path: string): Promise<{ release(): Promise<void> } | { heldBy: Holder }> {
+export async function takeLock(path: string): Promise<{ release(): Promise<void> } | { heldBy: ProcessRecord }> {
   const identity = (await identityOf(process.pid)) ?? ''
   const draft = `${path}.${randomBytes(4).toString('hex')}`
-  await writeFile(draft, JSON.stringify({ pid: process.pid, identity } satisfies Holder), { mode: 0o600, flag: 'wx' })
+  await writeFile(draft, JSON.stringify({ pid: process.pid, identity } satisfies ProcessRecord), {
+    mode: 0o600,
+    flag: 'wx',
+  })
   try {
     for (;;) {
       // Fails when the name is taken: the file appears with its content, or not at all.
@@ -31,10 +30,10 @@ export async function takeLock(path: string): Promise<{ release(): Promise<void>
 }
 
 /** Who holds a lock; undefined when nobody who lives does. */
-export async function livingHolder(path: string): Promise<Holder | undefined> {
-  const found = holder.safeParse(parse(await readFile(path, 'utf8').catch(() => '')))
+export async function livingHolder(path: string): Promise<ProcessRecord | undefined> {
+  const found = processRecord.safeParse(parse(await readFile(path, 'utf8').catch(() => '')))
   if (!found.success) return undefined
-  return (await identityOf(found.data.pid)) === found.data.identity ? found.data : undefined
+  return (await isSame(found.data)) ? found.data : undefined
 }
 
 /** Removes the lock of a dead holder; one at a time, or one could remove what another has just made. */

@@ -71,7 +71,8 @@ export async function startRegion(
   const checks = new Map([['migrations', 'are being applied']])
   const clock = regionClock(database)
   const prepared = prepareDatabase(settings.databaseUrl, {
-    ...{ log, signal: stopping.signal },
+    log,
+    signal: stopping.signal,
     onWaiting: (what) => checks.set('migrations', what),
   }).then(async () => {
     await requireOwn(database, fleet, settings)

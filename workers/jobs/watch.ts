@@ -23,7 +23,10 @@ import type { JobContext } from './transition.ts'
 import { pause, stopped } from './until-stopped.ts'
 
 const ROUND_MS = 250
-/** An HSM of a cluster that waits for its activation is asked every round; others this often, and when their cluster's state changes. */
+/**
+ * An HSM of a cluster that waits for its activation is asked every round; others this often, and when their cluster's state
+ * changes.
+ */
 const CALM_MS = 2_000
 const ANSWER_MS = 2_000
 /**

@@ -6,11 +6,10 @@
  */
 import { EventEmitter } from 'node:events'
 import { Logger as QueueLogger, run, type Runner, type Task, type TaskList, type WorkerEvents } from 'graphile-worker'
-import { Pool } from 'pg'
 import type { Logger } from 'pino'
 import { jobs } from '../../provider-schema/jobs.ts'
 import type { Tracer } from '../../provider-schema/trace.ts'
-import type { Database } from '../../state/database.ts'
+import { openPool, type Database } from '../../state/database.ts'
 import { beat, releaseJobsOfTheDead, signOff, takeOver } from '../../state/job-workers.ts'
 import { keepHouse } from './housekeeping.ts'
 import type { Pace } from './pace.ts'
@@ -102,7 +101,9 @@ async function workQueue(
 ): Promise<void> {
   while (!stopped(ctx.signal)) {
     let runner: Runner | undefined
-    const pool = queuePool(options.databaseUrl)
+    // A pool that the queue makes stops listening for errors before it ends: a server that shuts down meanwhile, closing its
+    // connections, would end this process.
+    const pool = openPool({ connectionString: options.databaseUrl, max: CONCURRENCY + 1 })
     try {
       await takeOver(options.database.sql, id)
       runner = await run({
@@ -125,17 +126,6 @@ async function workQueue(
     void pool.end().catch(() => undefined)
     workerIds.clear()
   }
-}
-
-/**
- * The queue's connections. A pool that the queue makes stops listening for errors before it ends: a server that shuts down
- * meanwhile, closing them, would end this process.
- */
-function queuePool(connectionString: string): Pool {
-  const pool = new Pool({ connectionString, max: CONCURRENCY + 1 })
-  pool.on('error', () => undefined)
-  pool.on('connect', (client) => client.on('error', () => undefined))
-  return pool
 }
 
 function tasks(ctx: JobContext): TaskList {

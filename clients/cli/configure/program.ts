@@ -129,26 +129,17 @@ async function configure(given: Flags, environment: NodeJS.ProcessEnv): Promise<
   return { file, summary: servers ? `HSMs at ${servers}` : 'no HSM is configured yet; add one with -a or --cluster-id' }
 }
 
-/** The absolute path of a file that holds a certificate. Throws CliError when it does not. */
-function certificateFile(path: string | undefined): string | undefined {
-  if (path === undefined) return undefined
-  const absolute = resolve(path)
-  try {
-    certificatesOf(readFileSync(absolute, 'utf8'))
-  } catch (error) {
-    throw new CliError(`${absolute} cannot be used as a certificate: ${messageOf(error)}`)
-  }
-  return absolute
-}
+const certificateFile = (path: string | undefined) => fileOf('a certificate', path, certificatesOf)
+const privateKeyFile = (path: string | undefined) => fileOf('an unencrypted private key', path, createPrivateKey)
 
-/** The absolute path of a file that holds an unencrypted private key. Throws CliError when it does not. */
-function privateKeyFile(path: string | undefined): string | undefined {
+/** The absolute path of a file with something that can be read. Throws CliError when it cannot. */
+function fileOf(what: string, path: string | undefined, read: (pem: string) => unknown): string | undefined {
   if (path === undefined) return undefined
   const absolute = resolve(path)
   try {
-    createPrivateKey(readFileSync(absolute, 'utf8'))
+    read(readFileSync(absolute, 'utf8'))
   } catch (error) {
-    throw new CliError(`${absolute} cannot be used as an unencrypted private key: ${messageOf(error)}`)
+    throw new CliError(`${absolute} cannot be used as ${what}: ${messageOf(error)}`)
   }
   return absolute
 }

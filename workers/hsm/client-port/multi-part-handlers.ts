@@ -36,9 +36,10 @@ export function multiPartHandlers(hsm: ClientHsm) {
   const signing = (use: 'sign' | 'verify', mechanism: SignStream, key: KeyNow): PartOperation => {
     const params = overDigest(mechanism)
     const request = (data: Uint8Array) => ({ key: key(), data, place: 'inline' as const, ...requireCluster(hsm) })
+    const anyDigest = Buffer.alloc(digestBytesOf(mechanism))
     // For each part: the key may no longer do this.
     const requireStill = () => {
-      requireSignature(use, params, request(Buffer.alloc(digestBytesOf(mechanism))))
+      requireSignature(use, params, request(anyDigest))
     }
     requireStill()
     const running = runningCode(mechanism, key())
@@ -52,9 +53,9 @@ export function multiPartHandlers(hsm: ClientHsm) {
       },
       async finish(signature) {
         requireGiven(use, signature)
-        requireStill()
         const result = running.finish()
         if (mechanism.name === 'hmac' || mechanism.name === 'aes-cmac') {
+          requireStill()
           return signature ? { output: NOTHING, valid: sameBytes(result, signature) } : { output: result }
         }
         const asked = request(result)

@@ -148,9 +148,8 @@ function sameAs(value: string | boolean | number): (actual: unknown) => boolean 
   const text = String(value)
   const lower = text.toLowerCase()
   return (actual) => {
-    if (typeof actual === 'boolean' || typeof actual === 'number') return actual === value || String(actual) === text
-    if (typeof actual !== 'string') return false
     if (actual === value) return true
+    if (typeof actual !== 'string') return JSON.stringify(actual) === text
     if (typeof value !== 'string' || actual.length !== text.length || !actual.startsWith('0x')) return false
     return actual.toLowerCase() === lower
   }

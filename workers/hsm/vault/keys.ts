@@ -86,7 +86,9 @@ export class Keys {
    */
   async endSharing(username: string): Promise<void> {
     const change = { username, shared: false }
-    const shared = this.#sharedWith(username).filter(({ seq }) => seq !== undefined)
+    const shared = [...this.#index.among({})].filter(
+      (key) => key.seq !== undefined && key.sharedWith.includes(username),
+    )
     for (let i = 0; i < shared.length; i += ENDED_AT_ONCE) {
       const writes = shared
         .slice(i, i + ENDED_AT_ONCE)
@@ -97,8 +99,9 @@ export class Keys {
 
   /** The same for session keys, which only this HSM has. */
   endSessionSharing(username: string): void {
-    for (const key of this.#sharedWith(username)) {
-      if (key.seq === undefined) this.#hold(key.as(withChange(key.record, { username, shared: false })))
+    for (const handle of this.#scopes.keys()) {
+      const key = this.#index.get(handle)
+      if (key?.sharedWith.includes(username)) this.#hold(key.as(withChange(key.record, { username, shared: false })))
     }
   }
 
@@ -286,10 +289,6 @@ export class Keys {
     if (changes.length === 0) return
     // What cannot be written now is written when the next change or deletion comes; it concerns no key.
     this.#options.store.write(changes).catch(() => undefined)
-  }
-
-  #sharedWith(username: string): HeldKey[] {
-    return [...this.#index.among({})].filter((key) => key.sharedWith.includes(username))
   }
 
   #hold(key: HeldKey): void {

@@ -39,7 +39,8 @@ const summaryShape = z.object({
 })
 export type Progress = Pick<z.infer<typeof summaryShape>, 'counter' | 'lastSeq'>
 
-type Totals = Pick<z.infer<typeof summaryShape>, 'entries' | 'fingerprint'> & {
+interface Totals {
+  readonly entries: number
   readonly fingerprint: Buffer<ArrayBuffer>
 }
 
