@@ -219,6 +219,7 @@ describe('the life of a data directory', { timeout: 240_000 }, () => {
       const up = await strongroom(['up', '--data', data, '--port', port, '--detach'])
       assert.equal(up.code, 0, up.stderr)
       assert.match(up.stdout, /is ready/)
+      assert.ok(up.stdout.includes(`"strongroom down --data ${data}" ends it`), up.stdout)
       assert.equal((await fetch(`http://127.0.0.1:${port}/_strongroom/ready`)).status, 200)
       const said = join(data, 'logs', 'console.log')
       await appendFile(said, 'what it said\n')

@@ -57,7 +57,8 @@ export async function upDetached(configuration: Configuration, patienceMs = PATI
   }
   const { url, postgresPort } = told
   process.stdout.write(welcome(configuration, { url, postgresPort, ms: performance.now() - began }))
-  process.stdout.write(`It runs in the background (process ${String(child.pid)}); strongroom down ends it.\n`)
+  const end = `"strongroom down --data ${configuration.data}"`
+  process.stdout.write(`It runs in the background (process ${String(child.pid)}); ${end} ends it.\n`)
 }
 
 type LastWord = Exclude<FromDetached, { type: 'waiting' }>
